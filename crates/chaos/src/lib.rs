@@ -1,0 +1,1 @@
+//! Server launchers, fault proxy, workloads, independent checkers.

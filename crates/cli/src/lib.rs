@@ -1,0 +1,1 @@
+//! Client verbs; depends on api only.

@@ -1,0 +1,1 @@
+//! Runs workflows: load, step, store, act. HTTP, SSE, dashboard.

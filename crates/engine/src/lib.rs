@@ -1,0 +1,1 @@
+//! Copy, replay, verify, repair, throttle; family-blind.

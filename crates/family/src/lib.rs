@@ -1,0 +1,19 @@
+//! What a database family implements.
+//!
+//! Constraints: nothing here names a family; nothing here keeps progress, decides a route or
+//! knows a phase. The engine drives the cold ports, the proxy the hot one.
+//!
+//! Layout: `database` is the cold path (scan, read, apply, feed, digest, fence), one dynamic
+//! call per batch; `assess` what a system can do and what is wrong with it; `error` how a
+//! port fails; `session` the hot path, static and sans-IO.
+
+mod assess;
+mod database;
+mod error;
+
+pub use assess::{Capability, Finding, Inventory, Probe, Severity};
+pub use database::{
+    Applied, Chunk, Database, Doubt, EndpointSpec, Family, Feed, FeedEvent, FenceRecord, Moved,
+    Reader, TlsMode, Verdict, Writer,
+};
+pub use error::{PortError, Trouble};

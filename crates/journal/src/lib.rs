@@ -1,0 +1,1 @@
+//! Notes of what may have changed: in memory on the hot path, coarse markers durable.

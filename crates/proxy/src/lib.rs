@@ -1,0 +1,1 @@
+//! Listener, TLS, upstream lanes, drain, the request loop; generic over a Session.

@@ -1,0 +1,1 @@
+//! Durable run state: embedded SQLite, and memory for tests.

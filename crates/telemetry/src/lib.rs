@@ -1,0 +1,1 @@
+//! Metrics registry, exporters, sampled history, tracing set-up.

@@ -1,0 +1,1 @@
+//! One guided run: step(state, event) -> (state, actions). Pure.
