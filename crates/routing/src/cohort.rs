@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub struct Cohort(u16);
 
 /// Number of cohorts; a percentage has a resolution of one hundredth of a percent.
-pub const COHORTS: u16 = 10_000;
+const COHORTS: u16 = 10_000;
 
 impl Cohort {
     /// The cohort of whatever identifies the client (user, client name, address).
