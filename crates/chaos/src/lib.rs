@@ -1,1 +1,18 @@
-//! Server launchers, fault proxy, workloads, independent checkers.
+//! Real servers, seeded data, a load that keeps a ledger, checkers, and faults.
+//!
+//! Constraints: depends on no crate of ours, so that a mistake in the product cannot hide in the
+//! code that judges it; talks to servers only through a foreign client. Everything is blocking
+//! and on threads; everything random comes from a seed. Every checker has a test in which it
+//! fails.
+//!
+//! Layout: `servers` and `node` start processes, `dataset` seeds, `load` drives and records,
+//! `checkers` judge the record, `equality` compares two servers, `faults` breaks connections and
+//! `nemesis` scripts it all.
+
+pub mod conn;
+pub mod dataset;
+pub mod node;
+pub mod process;
+pub mod rng;
+pub mod servers;
+pub mod value;
