@@ -1,1 +1,25 @@
-//! Notes of what may have changed: in memory on the hot path, coarse markers durable.
+//! What may have changed: every key with a write in flight, or not yet equal on the secondary.
+//!
+//! Constraints: memory only on the hot path, one short lock per key; never blocks, never reads a
+//! clock (instants are arguments), knows no family and no direction. Durability is the coarse
+//! marker map ([`Markers`]): a bucket's bit is durable before its first write is sent, so after
+//! an unclean stop the set buckets name every key that could differ.
+//!
+//! Layout: `entry` is the life of one key, `journal` the sharded map and its lanes, `ticket` what
+//! a write holds between request and reply, `chunk` a batch of a backfill waiting for its keys,
+//! `markers` the durable side.
+//!
+//! Life of a key: absent (clean) → in flight (`begin`) → dirty (`settle`, or a feed's `stale`) →
+//! leased (one copier) → clean, or dirty again when it moved meanwhile, or parked.
+
+mod chunk;
+mod entry;
+mod journal;
+mod markers;
+mod ticket;
+
+pub use chunk::Chunk;
+pub use entry::{Cause, Lane};
+pub use journal::{Depth, Finished, Journal, Leased, Parked, key_hash};
+pub use markers::{BUCKETS, Bucket, Markers, bucket_of};
+pub use ticket::{Outcome, Settlement, Ticket};
