@@ -5,7 +5,8 @@
 //! marker map ([`Markers`]): a bucket's bit is durable before its first write is sent, so after
 //! an unclean stop the set buckets name every key that could differ.
 //!
-//! Layout: `entry` is the life of one key, `journal` the sharded map and its lanes, `ticket` what
+//! Layout: `entry` is the life of one key, `journal` the sharded map, `shard` one
+//! shard and its lanes, `ticket` what
 //! a write holds between request and reply, `chunk` a batch of a backfill waiting for its keys,
 //! `markers` the durable side.
 //!
@@ -16,6 +17,7 @@ mod chunk;
 mod entry;
 mod journal;
 mod markers;
+mod shard;
 mod ticket;
 
 pub use chunk::Chunk;
