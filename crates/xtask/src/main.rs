@@ -1,6 +1,7 @@
 //! Repository tasks: `cargo xtask tidy` holds the rules of the house, `cargo xtask bench`
 //! measures Exodus beside its peers.
 
+mod bench;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,17 @@ enum Task {
         #[arg(long)]
         list: bool,
     },
+    /// Measure Exodus beside its peers on this machine.
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Requests and copying against direct, nutcracker and haproxy.
+    Redis(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +44,9 @@ fn main() -> ExitCode {
             Ok(true)
         }
         Task::Tidy { list: false } => tidy::run(&root()),
+        Task::Bench { what: Bench::Redis(options) } => {
+            bench::redis(&root(), &options).map(|()| true)
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
