@@ -91,8 +91,16 @@ impl File {
     }
 }
 
+/// Paths of all files that count, from git or, in an unpacked archive, from the folder itself.
 fn tracked(root: &Path) -> Result<Vec<String>> {
+    if !root.join(".git").exists() {
+        let mut paths = Vec::new();
+        walk(root, "", &mut paths)?;
+        return Ok(paths);
+    }
     let out = Command::new("git")
+        // A build machine may check out as one user and build as another.
+        .args(["-c", "safe.directory=*"])
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root)
         .output()
@@ -100,6 +108,25 @@ fn tracked(root: &Path) -> Result<Vec<String>> {
     ensure!(out.status.success(), "git ls-files: {}", String::from_utf8_lossy(&out.stderr));
     let names = String::from_utf8(out.stdout).context("a tracked path is not UTF-8")?;
     Ok(names.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// What `.gitignore` leaves out, where there is no git to ask.
+const BUILT: &[&str] = &["target", "node_modules", ".local", ".exodus", ".git"];
+
+fn walk(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = format!("{prefix}{name}");
+        if entry.file_type()?.is_dir() {
+            if !BUILT.contains(&name.as_str()) {
+                walk(&entry.path(), &format!("{path}/"), paths)?;
+            }
+        } else {
+            paths.push(path);
+        }
+    }
+    Ok(())
 }
 
 fn crates(root: &Path) -> Result<Vec<Crate>> {
@@ -117,4 +144,23 @@ fn crates(root: &Path) -> Result<Vec<Crate>> {
             .collect(),
     };
     Ok(metadata.packages.iter().map(one).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_without_git_is_read_without_what_was_built() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["crates/a/src", "target/debug", ".local"] {
+            std::fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        for path in ["README.md", "crates/a/src/lib.rs", "target/debug/x.rs", ".local/y.md"] {
+            std::fs::write(folder.path().join(path), "").unwrap();
+        }
+        let mut found = tracked(folder.path()).unwrap();
+        found.sort();
+        assert_eq!(found, ["README.md", "crates/a/src/lib.rs"]);
+    }
 }
