@@ -10,6 +10,7 @@
 mod assess;
 mod database;
 mod error;
+mod session;
 
 pub use assess::{Capability, Finding, Inventory, Probe, Severity};
 pub use database::{
@@ -17,3 +18,7 @@ pub use database::{
     Reader, TlsMode, Verdict, Writer,
 };
 pub use error::{PortError, Trouble};
+pub use session::{
+    After, ClientError, Expect, Frame, Greeting, Malformed, Next, Of, Place, Protocol, Refused,
+    Replied, Request, Session, SessionFacts, Settles, Upstream,
+};

@@ -1,0 +1,378 @@
+//! The hot path: what a family knows about the bytes between a client and a server.
+//!
+//! Constraints: sans-IO and synchronous; no allocation for a small request once buffers have
+//! grown; parsing is for understanding, the bytes forwarded are the bytes received. The proxy is
+//! generic over [`Protocol`] (static dispatch) and knows no message of any family.
+//!
+//! Layout: [`Protocol`] is the factory, one per interlay; a [`Session`] is one client as the
+//! family sees it; an [`Upstream`] is one connection to a server.
+//!
+//! How the proxy drives a client: [`Session::next`] looks at the front of the input without
+//! changing what the session *means*, so the proxy may ask again after a hold. When the request
+//! is on its way, [`Session::sent`] commits it. Replies are matched in order by the connection's
+//! [`Upstream`]; those of requests marked [`Request::inspect`] are shown to
+//! [`Session::replied`] before the client gets them.
+//!
+//! A client has unanswered requests on one upstream connection at a time. It changes to another
+//! (its own, another database, the other side) only when nothing is owed.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use model::{Access, Touches};
+use thiserror::Error;
+
+use crate::database::{EndpointSpec, TlsMode, Verdict};
+use crate::error::PortError;
+
+/// A family's hot path. One value per interlay, shared by its threads.
+pub trait Protocol: Send + Sync + Sized + 'static {
+    /// What a shared upstream connection is keyed by: account, database, protocol version,
+    /// whatever else decides what a server answers. Holds secrets; never printed.
+    type Identity: Clone + Eq + Hash + 'static;
+    /// A client's state.
+    type Session: Session<Identity = Self::Identity>;
+    /// A server connection's state.
+    type Upstream: Upstream;
+
+    /// Names of the kinds of requests, indexed by [`Request::class`]. For metrics and profiles.
+    fn classes(&self) -> &[&'static str];
+    /// A client that has just connected.
+    fn session(&self) -> Self::Session;
+    /// A connection about to be opened for this identity. `tag` names it on the server where
+    /// its account may do that.
+    fn upstream(&self, identity: &Self::Identity, tag: &str) -> Self::Upstream;
+    /// The identity of our own control connection: the worker's account.
+    fn worker(&self, endpoint: &EndpointSpec) -> Self::Identity;
+    /// TLS settings towards a server; `None` for plain text.
+    ///
+    /// # Errors
+    /// When certificates cannot be read.
+    fn tls(&self, mode: &TlsMode) -> Result<Option<Arc<rustls::ClientConfig>>, PortError>;
+    /// Writes an error in the family's own format, for a client that has no session yet or whose
+    /// session has been dropped. [`Session::refuse`] is for requests.
+    fn error(&self, error: &ClientError, out: &mut Vec<u8>);
+    /// A control request that ends the wait of the request blocked on this server connection
+    /// without closing it. `None` when the family has none.
+    fn unblock(&self, connection: u64, out: &mut Vec<u8>) -> Option<Expect>;
+    /// A control request that closes this server connection, and succeeds too when it is gone
+    /// already. `None` when the family has none.
+    fn kill(&self, connection: u64, out: &mut Vec<u8>) -> Option<Expect>;
+    /// Compares the two sides' replies to one request (whole frames).
+    fn compare(&self, request: &[u8], class: u16, authority: &[u8], other: &[u8]) -> Verdict;
+    /// A short description of a reply for the sample of differences; values masked.
+    fn mask(&self, reply: &[u8]) -> String;
+}
+
+/// What the upstream connection has to know about a request to recognise its reply. Made by a
+/// session, passed through by the proxy, understood by the same family's [`Upstream`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expect(pub u32);
+
+/// Which upstream connection a request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Any connection of the client's identity, shared with other clients.
+    Shared,
+    /// The client's own connection: it blocks, streams, or leaves state behind.
+    Own,
+    /// A connection of [`Session::candidate`]'s identity: the request asks whether the client
+    /// may become it, and changes no state of a connection that already is.
+    Candidate,
+}
+
+/// One request, as understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// Bytes at the front of the input that belong to it and are to be forwarded now.
+    pub len: usize,
+    /// More bytes of it follow as [`Next::Body`]: it is being streamed. Only with `Place::Own`.
+    pub open: bool,
+    /// Its kind: an index into [`Protocol::classes`].
+    pub class: u16,
+    /// What it may do.
+    pub access: Access,
+    /// Which connection it needs.
+    pub place: Place,
+    /// For the upstream connection.
+    pub expect: Expect,
+    /// How many replies belong to it; 0 for requests that are never answered.
+    pub silent: bool,
+    /// The bytes to send are [`Session::rewritten`], not the client's.
+    pub rewritten: bool,
+    /// Its whole reply has to be shown to the session before it goes to the client. No further
+    /// request of the client is looked at until then.
+    pub inspect: bool,
+    /// It may wait on the server for an event: to be unblocked at a barrier.
+    pub blocking: bool,
+    /// Its reply may be compared with the other side's.
+    pub comparable: bool,
+    /// A read that may be served by the secondary.
+    pub follower: bool,
+    /// The client does not want the reply.
+    pub suppress: bool,
+}
+
+/// What is at the front of a client's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Not enough bytes to tell.
+    More,
+    /// Bytes without meaning (empty requests): drop them.
+    Skip(usize),
+    /// A request for a server.
+    Request(Request),
+    /// More of the request that was sent as `open`; the flag says that it is the last part.
+    Body(usize, bool),
+    /// A request that is answered here, by [`Session::answer`], once nothing is owed.
+    Local {
+        /// Its bytes.
+        len: usize,
+        /// Its kind.
+        class: u16,
+    },
+    /// Not the protocol. [`Session::farewell`] has the error; close after flushing it.
+    Malformed,
+}
+
+/// What to do after a local answer or an inspected reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// Go on.
+    Continue,
+    /// Drop the client's own connection, its state is gone, then go on.
+    Release,
+    /// Flush and close the client.
+    Close,
+}
+
+/// How an inspected reply goes to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replied {
+    /// As it is.
+    Forward(After),
+    /// What was written to `out` instead.
+    Replace(After),
+    /// Not at all: the request was unblocked by us and is to be sent again.
+    Again,
+}
+
+/// What a reply says about a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settles {
+    /// It ran.
+    Applied,
+    /// It definitely changed nothing.
+    Nothing,
+}
+
+/// Who a client is, for operators and for routing by attribute.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// Account, if it logged in.
+    pub user: Option<String>,
+    /// The name it gave itself.
+    pub name: Option<String>,
+    /// Database it works in.
+    pub database: String,
+    /// Client library and version, if it said.
+    pub library: Option<String>,
+    /// What it is in the middle of, e.g. `idle`, `transaction`, `subscribed`.
+    pub state: &'static str,
+}
+
+/// One client as its family sees it. Dropped with the client; secrets are zeroized.
+pub trait Session: 'static {
+    /// See [`Protocol::Identity`].
+    type Identity;
+
+    /// Looks at the front of the input. `input` starts with the first byte that has not been
+    /// taken; calling again with a longer input goes on where the last call stopped.
+    fn next(&mut self, input: &[u8]) -> Next;
+    /// The first `len` bytes of the input were taken; `next` starts afresh behind them.
+    fn taken(&mut self, len: usize);
+    /// The bytes to send instead of the client's, after `next` returned a rewritten request.
+    fn rewritten(&self) -> &[u8];
+    /// The identity that shared connections must have.
+    fn identity(&self) -> &Self::Identity;
+    /// Grows whenever [`Session::identity`] or the facts change.
+    fn version(&self) -> u32;
+    /// The identity that a request with [`Place::Candidate`] asks for.
+    fn candidate(&self) -> &Self::Identity;
+    /// Which records a request touches. Called only when somebody has to know.
+    fn touches(&self, request: &Request, raw: &[u8]) -> Touches;
+    /// What else a streamed request touches, once its last part has been seen and before that
+    /// part is sent.
+    fn touches_late(&self) -> Touches;
+    /// The request is on its way.
+    fn sent(&mut self, request: &Request, raw: &[u8]);
+    /// Whether a write with this reply changed anything. `head` is the beginning of the reply,
+    /// at least its first 64 bytes or all of it.
+    fn settles(&self, class: u16, head: &[u8]) -> Settles;
+    /// The whole reply to a request marked `inspect`; `out` takes a replacement.
+    fn replied(&mut self, class: u16, reply: &[u8], out: &mut Vec<u8>) -> Replied;
+    /// A message of the server that answers no request: whether it goes to the client.
+    fn notice(&mut self, head: &[u8]) -> bool;
+    /// Answers a [`Next::Local`] request.
+    fn answer(&mut self, raw: &[u8], out: &mut Vec<u8>) -> After;
+    /// Answers a request that no side may serve now. Changes the session as the failed request
+    /// would have (a refused command fails its transaction).
+    fn refuse(&mut self, error: &ClientError, out: &mut Vec<u8>);
+    /// The error for [`Next::Malformed`].
+    fn farewell(&mut self, out: &mut Vec<u8>);
+    /// Whether the client's own connection carries state that a shared one does not have.
+    fn encumbered(&self) -> bool;
+    /// Commands that bring a fresh own connection into this session's state. Their replies are
+    /// swallowed; an error among them ends the client.
+    fn restore(&self, out: &mut Vec<u8>, expects: &mut Vec<Expect>) -> Result<(), ClientError>;
+    /// The client's own connection was replaced by one to another authority: what could not be
+    /// carried over is remembered, what the client must be told is written to `out`.
+    fn moved(&mut self, out: &mut Vec<u8>);
+    /// A request that was unblocked by us, with the time it has waited already taken off its
+    /// own limit. `None` when that limit has passed.
+    fn again(&mut self, raw: &[u8], waited: std::time::Duration) -> Option<Vec<u8>>;
+    /// Whether this reply is what an unblocked request answers when it got nothing.
+    fn gave_up(&self, reply: &[u8]) -> bool;
+    /// Who the client is.
+    fn facts(&self) -> SessionFacts;
+    /// A stable number for the shape of a request (kind, arity, key pattern), for telling when
+    /// no new kind of traffic is seen any more.
+    fn fingerprint(&self, request: &Request, raw: &[u8]) -> u64;
+}
+
+/// The next message of a server, or the part of it that has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Bytes at the front of the input.
+    pub len: usize,
+    /// Whom they are for.
+    pub of: Of,
+    /// They are the first of their message.
+    pub start: bool,
+    /// They are the last of their message (for a reply: of all that answers the request).
+    pub end: bool,
+    /// It is an error. Known from the start on.
+    pub error: bool,
+}
+
+/// Whom a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// The oldest request that is owed a reply.
+    Reply,
+    /// Nobody asked; it belongs to the owner of the connection.
+    Notice,
+}
+
+/// How far the opening of a connection has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Greeting {
+    /// Needs more from the server.
+    More,
+    /// Open. This many bytes were consumed.
+    Ready(usize),
+    /// The server refused; the message as it would be told to a client.
+    Refused(Vec<u8>),
+}
+
+/// The server said something that the protocol does not allow. The connection must be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("malformed message from the server: {0}")]
+pub struct Malformed(pub &'static str);
+
+/// One connection to a server.
+pub trait Upstream: 'static {
+    /// The first bytes on a fresh connection.
+    fn greet(&mut self, out: &mut Vec<u8>);
+    /// Consumes the opening. Writes what is to be sent next to `out`.
+    ///
+    /// # Errors
+    /// When the bytes are not the protocol.
+    fn greeting(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Greeting, Malformed>;
+    /// A request was appended to the connection's stream.
+    fn sent(&mut self, expect: Expect);
+    /// What is at the front of the input; `None` when that cannot be told yet. A message larger
+    /// than the input is returned in parts.
+    ///
+    /// # Errors
+    /// When the bytes are not the protocol.
+    fn frame(&mut self, input: &[u8]) -> Result<Option<Frame>, Malformed>;
+    /// The server's own number for this connection, if it told us.
+    fn connection(&self) -> Option<u64>;
+}
+
+/// Why a client gets an error from us and not from a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The interlay serves as many clients as it may.
+    TooManyClients,
+    /// No connection to the authority could be opened; the request was not sent.
+    Unreachable,
+    /// Writes were held longer than the limit; the request was not sent.
+    HeldTooLong,
+    /// Cannot be kept across two sides; the request was not sent.
+    NotKept,
+    /// Touches records of tenants that both sides decide about; the request was not sent.
+    SpansTenants,
+    /// A bound on memory was reached; the request was not sent.
+    Overloaded,
+    /// What may have changed cannot be noted durably; the request was not sent.
+    NotNoted,
+    /// Too large to be carried over to another authority.
+    TooLarge,
+    /// The connection to the server broke while the request was on its way.
+    Lost,
+    /// The interlay is being drained.
+    Draining,
+}
+
+impl Refused {
+    /// The `EXO-` code an operator can look up.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::TooManyClients => "EXO-PXY-001",
+            Self::Unreachable => "EXO-PXY-002",
+            Self::HeldTooLong => "EXO-PXY-003",
+            Self::NotKept => "EXO-PXY-004",
+            Self::SpansTenants => "EXO-PXY-005",
+            Self::Overloaded => "EXO-PXY-006",
+            Self::NotNoted => "EXO-PXY-007",
+            Self::TooLarge => "EXO-PXY-008",
+            Self::Lost => "EXO-PXY-009",
+            Self::Draining => "EXO-PXY-010",
+        }
+    }
+
+    /// What happened, in a few words without line breaks.
+    #[must_use]
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::TooManyClients => "max number of clients reached",
+            Self::Unreachable => "the database cannot be reached, nothing was sent",
+            Self::HeldTooLong => "writes were held longer than the limit, nothing was sent",
+            Self::NotKept => {
+                "this command cannot be kept across two systems while a migration runs"
+            }
+            Self::SpansTenants => "this command spans tenants that different systems decide about",
+            Self::Overloaded => "memory limit of the interlay reached, nothing was sent",
+            Self::NotNoted => "changes cannot be noted durably, nothing was sent",
+            Self::TooLarge => "too large to be carried over a switch of authority",
+            Self::Lost => "the connection to the database broke, the outcome is unknown",
+            Self::Draining => "this interlay is being drained",
+        }
+    }
+}
+
+/// An error for a client, before its family puts it into its own format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientError {
+    /// Why.
+    pub why: Refused,
+}
+
+impl From<Refused> for ClientError {
+    fn from(why: Refused) -> Self {
+        Self { why }
+    }
+}

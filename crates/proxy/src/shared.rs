@@ -1,0 +1,246 @@
+//! What the shards and the handle share. Nothing here is touched per request but the table.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use family::{EndpointSpec, PortError, TlsMode};
+use model::{Epoch, Side};
+use parking_lot::Mutex;
+use routing::RoutingTable;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::{InterlayConfig, Upstreams};
+use crate::counters::ShardCounters;
+use crate::endpoint::Endpoint;
+use crate::error::ProxyError;
+use crate::report::{DrainReport, QuietReport, RehomeReport};
+use crate::stats::{ConnectionInfo, ProfileReport, StatsSnapshot};
+
+/// What a shard is asked to do.
+pub(crate) enum Message {
+    /// A client that was accepted.
+    Accept(std::net::TcpStream, SocketAddr),
+    /// See `InterlayHandle::quiet`.
+    Quiet { epoch: Epoch, deadline: Instant, reply: oneshot::Sender<QuietReport> },
+    /// See `InterlayHandle::rehomed`.
+    Rehome { epoch: Epoch, deadline: Instant, reply: oneshot::Sender<RehomeReport> },
+    /// List clients.
+    Connections(oneshot::Sender<Vec<ConnectionInfo>>),
+    /// List server connections.
+    UpstreamAddresses(oneshot::Sender<Vec<SocketAddr>>),
+    /// Close clients, then stop.
+    Drain { deadline: Instant, reply: oneshot::Sender<DrainReport> },
+}
+
+/// Messages that may wait for a shard.
+const MESSAGES_MAX: usize = 1024;
+
+pub(crate) struct Shared {
+    config: InterlayConfig,
+    address: SocketAddr,
+    table: Arc<ArcSwap<RoutingTable>>,
+    /// Rung after every published table and changed endpoint.
+    changed: watch::Sender<u64>,
+    endpoints: [ArcSwapOption<Endpoint>; 2],
+    pub(crate) journal: Option<Arc<journal::Journal>>,
+    pub(crate) counters: Box<[Mutex<ShardCounters>]>,
+    shards: Box<[mpsc::Sender<Message>]>,
+    stopping: AtomicBool,
+    classes: Box<[&'static str]>,
+    tls: TlsMaker,
+    started: Instant,
+}
+
+/// Makes the TLS settings of a mode; the family knows how.
+pub(crate) type TlsMaker =
+    Box<dyn Fn(&TlsMode) -> Result<Option<Arc<rustls::ClientConfig>>, PortError> + Send + Sync>;
+
+pub(crate) struct Parts {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) inboxes: Vec<mpsc::Receiver<Message>>,
+}
+
+impl Shared {
+    #[expect(clippy::too_many_arguments, reason = "one caller, each a distinct part")]
+    pub(crate) fn build(
+        config: InterlayConfig,
+        address: SocketAddr,
+        upstreams: &Upstreams,
+        table: Arc<ArcSwap<RoutingTable>>,
+        journal: Option<Arc<journal::Journal>>,
+        shards: usize,
+        classes: &[&'static str],
+        tls: TlsMaker,
+    ) -> Result<Parts, ProxyError> {
+        let (senders, inboxes) = (0..shards).map(|_| mpsc::channel(MESSAGES_MAX)).unzip();
+        let senders: Vec<_> = senders;
+        let shared = Self {
+            config,
+            address,
+            table,
+            changed: watch::Sender::new(0),
+            endpoints: [ArcSwapOption::empty(), ArcSwapOption::empty()],
+            journal,
+            counters: (0..shards).map(|_| Mutex::new(ShardCounters::new(classes.len()))).collect(),
+            shards: senders.into(),
+            stopping: AtomicBool::new(false),
+            classes: classes.into(),
+            tls,
+            started: Instant::now(),
+        };
+        for side in [Side::Source, Side::Target] {
+            if let Some(spec) = upstreams.get(side) {
+                shared.set_upstream(spec.clone())?;
+            }
+        }
+        Ok(Parts { shared: Arc::new(shared), inboxes })
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub(crate) fn config(&self) -> &InterlayConfig {
+        &self.config
+    }
+
+    pub(crate) fn classes(&self) -> &[&'static str] {
+        &self.classes
+    }
+
+    pub(crate) fn table(&self) -> Arc<RoutingTable> {
+        self.table.load_full()
+    }
+
+    pub(crate) fn table_cell(&self) -> &Arc<ArcSwap<RoutingTable>> {
+        &self.table
+    }
+
+    pub(crate) fn endpoint(&self, side: Side) -> Option<Arc<Endpoint>> {
+        self.endpoints[side.index()].load_full()
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn publish(&self, table: Arc<RoutingTable>) -> Result<(), ProxyError> {
+        let current = self.table.load().epoch;
+        if table.epoch < current {
+            return Err(ProxyError::OldEpoch { given: table.epoch, current });
+        }
+        self.table.store(table);
+        self.ring();
+        Ok(())
+    }
+
+    fn ring(&self) {
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    pub(crate) fn set_upstream(&self, spec: EndpointSpec) -> Result<(), ProxyError> {
+        let side = spec.side;
+        let endpoint = Endpoint::new(spec, &self.tls)?;
+        self.endpoints[side.index()].store(Some(Arc::new(endpoint)));
+        self.ring();
+        Ok(())
+    }
+
+    /// Sends the same question to every shard and collects the answers.
+    async fn ask<T>(
+        &self,
+        make: impl Fn(oneshot::Sender<T>) -> Message,
+    ) -> Result<Vec<T>, ProxyError> {
+        let mut answers = Vec::with_capacity(self.shards.len());
+        for shard in &self.shards {
+            let (reply, answer) = oneshot::channel();
+            shard.send(make(reply)).await.map_err(|_| ProxyError::Stopped)?;
+            answers.push(answer);
+        }
+        let mut out = Vec::with_capacity(answers.len());
+        for answer in answers {
+            out.push(answer.await.map_err(|_| ProxyError::Stopped)?);
+        }
+        Ok(out)
+    }
+
+    pub(crate) async fn quiet(
+        &self,
+        epoch: Epoch,
+        deadline: Duration,
+    ) -> Result<QuietReport, ProxyError> {
+        let start = Instant::now();
+        let deadline = start + deadline;
+        let parts = self.ask(|reply| Message::Quiet { epoch, deadline, reply }).await?;
+        Ok(QuietReport::sum(epoch, parts, start.elapsed()))
+    }
+
+    pub(crate) async fn rehomed(
+        &self,
+        epoch: Epoch,
+        deadline: Duration,
+    ) -> Result<RehomeReport, ProxyError> {
+        let start = Instant::now();
+        let deadline = start + deadline;
+        let parts = self.ask(|reply| Message::Rehome { epoch, deadline, reply }).await?;
+        Ok(RehomeReport::sum(epoch, parts, start.elapsed()))
+    }
+
+    pub(crate) fn stats(&self) -> StatsSnapshot {
+        let mut out = StatsSnapshot { epoch: self.table.load().epoch, ..Default::default() };
+        for shard in &self.counters {
+            shard.lock().add_to(&mut out);
+        }
+        out
+    }
+
+    pub(crate) fn profile(&self) -> ProfileReport {
+        ShardCounters::profile(&self.counters, &self.classes, self.started.elapsed())
+    }
+
+    pub(crate) async fn connections(&self) -> Result<Vec<ConnectionInfo>, ProxyError> {
+        Ok(self.ask(Message::Connections).await?.into_iter().flatten().collect())
+    }
+
+    pub(crate) async fn upstream_addresses(&self) -> Result<Vec<SocketAddr>, ProxyError> {
+        Ok(self.ask(Message::UpstreamAddresses).await?.into_iter().flatten().collect())
+    }
+
+    pub(crate) async fn drain(&self, deadline: Duration) -> DrainReport {
+        let start = Instant::now();
+        let deadline = start + deadline;
+        self.stopping.store(true, Ordering::Release);
+        self.ring();
+        // A shard that has stopped already has nothing left to close.
+        let parts = self.ask(|reply| Message::Drain { deadline, reply }).await.unwrap_or_default();
+        DrainReport::sum(parts, start.elapsed())
+    }
+
+    /// Hands a client to the shard, or gives it back when the shard is overrun.
+    pub(crate) fn accept(
+        &self,
+        shard: usize,
+        stream: std::net::TcpStream,
+        address: SocketAddr,
+    ) -> Result<(), std::net::TcpStream> {
+        match self.shards[shard].try_send(Message::Accept(stream, address)) {
+            Ok(()) => Ok(()),
+            Err(
+                mpsc::error::TrySendError::Full(Message::Accept(stream, _))
+                | mpsc::error::TrySendError::Closed(Message::Accept(stream, _)),
+            ) => Err(stream),
+            Err(_) => Ok(()),
+        }
+    }
+}
