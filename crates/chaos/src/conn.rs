@@ -111,8 +111,11 @@ impl Conn {
         replies.into_iter().map(|r| r.map_err(Fault::No)).collect()
     }
 
-    /// Sends bytes that are already commands.
+    /// Sends bytes that are already commands; no bytes are no commands.
     pub fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         self.inner.send_packed_command(bytes).map_err(|e| Fault::Unknown(short(&e)))
     }
 

@@ -11,6 +11,7 @@
 
 pub mod conn;
 pub mod dataset;
+pub mod equality;
 pub mod node;
 pub mod process;
 pub mod rng;

@@ -236,10 +236,9 @@ impl Server {
         let deadline = Instant::now() + limit;
         while Instant::now() < deadline && self.is_running() {
             let admin = self.admin();
-            if let Ok(mut conn) = Conn::open(&admin, 0, Duration::from_secs(1)) {
-                if conn.call(&cmd("PING")).is_ok() {
-                    return Ok(());
-                }
+            let conn = Conn::open(&admin, 0, Duration::from_secs(1));
+            if conn.is_ok_and(|mut conn| conn.call(&cmd("PING")).is_ok()) {
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(10));
         }
