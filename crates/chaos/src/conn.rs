@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use redis::{
-    Cmd, Connection, ConnectionAddr, ConnectionLike, IntoConnectionInfo, RedisConnectionInfo,
-    RedisError, Value,
+    Cmd, Connection, ConnectionAddr, ConnectionLike, IntoConnectionInfo, ProtocolVersion,
+    RedisConnectionInfo, RedisError, Value,
 };
 
 /// Where a server listens and who we are there.
@@ -70,10 +70,20 @@ impl std::fmt::Debug for Conn {
 
 impl Conn {
     /// Connects, authenticates and selects `db`; every later read or write of the socket is
-    /// bounded by `timeout`.
+    /// bounded by `timeout`. Speaks RESP2.
     pub fn open(address: &Address, db: i64, timeout: Duration) -> Result<Self, Fault> {
+        Self::open_speaking(address, db, timeout, ProtocolVersion::RESP2)
+    }
+
+    /// Like [`Conn::open`], in the given version of the protocol.
+    pub fn open_speaking(
+        address: &Address,
+        db: i64,
+        timeout: Duration,
+        protocol: ProtocolVersion,
+    ) -> Result<Self, Fault> {
         let not_sent = |e: RedisError| Fault::NotSent(short(&e));
-        let mut settings = RedisConnectionInfo::default().set_db(db);
+        let mut settings = RedisConnectionInfo::default().set_db(db).set_protocol(protocol);
         if let Some((user, password)) = &address.login {
             settings = settings.set_username(user).set_password(password);
         }
@@ -122,7 +132,9 @@ impl Conn {
     /// Reads one reply.
     pub fn receive(&mut self) -> Result<Value, Fault> {
         match self.inner.recv_response() {
-            Ok(Value::ServerError(e)) => Err(Fault::No(e.to_string())),
+            Ok(Value::ServerError(e)) => {
+                Err(Fault::No(format!("{} {}", e.code(), e.details().unwrap_or_default())))
+            }
             Ok(value) => Ok(value),
             Err(e) if is_answer(&e) => Err(Fault::No(short(&e))),
             Err(e) => Err(Fault::Unknown(short(&e))),

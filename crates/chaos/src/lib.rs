@@ -9,9 +9,11 @@
 //! `checkers` judge the record, `equality` compares two servers, `faults` breaks connections and
 //! `nemesis` scripts it all.
 
+pub mod checkers;
 pub mod conn;
 pub mod dataset;
 pub mod equality;
+pub mod load;
 pub mod node;
 pub mod process;
 pub mod rng;

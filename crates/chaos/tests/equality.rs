@@ -1,5 +1,7 @@
 //! The equality check finds every class of difference, and only differences.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+
 use std::time::Duration;
 
 use chaos::dataset::{self, Dataset};

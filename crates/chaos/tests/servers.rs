@@ -1,5 +1,7 @@
 //! Launchers and data set against both real servers.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+
 use chaos::conn::Address;
 use chaos::dataset::{self, Dataset};
 use chaos::servers::{APPLICATION, Flavor, Server, ServerOptions};
