@@ -162,8 +162,33 @@ const ROOMS: &[Room] = &[
 /// Never a way for a room to reach what its own line forbids.
 const TEST_ONLY: &[&str] = &["family-fake", "chaos"];
 
+const ARCHITECTURE: &str = "ARCHITECTURE.md";
+
 pub(crate) fn check(tree: &Tree) -> Vec<Violation> {
-    tree.crates.iter().flat_map(|one| check_crate(tree, one)).collect()
+    let mut found: Vec<_> = tree.crates.iter().flat_map(|one| check_crate(tree, one)).collect();
+    if let Some(file) = tree.file(ARCHITECTURE) {
+        let rooms = rooms_in(&file.text);
+        for one in tree.crates.iter().filter(|c| !rooms.contains(&c.name.as_str())) {
+            let what = format!("`{}` is missing from the list of rooms", one.name);
+            found.push(Violation::at(ARCHITECTURE, 0, what));
+        }
+        for room in rooms.iter().filter(|r| !tree.crates.iter().any(|c| c.name == **r)) {
+            let what = format!("`{room}` is listed as a room and is no crate");
+            found.push(Violation::at(ARCHITECTURE, 0, what));
+        }
+    }
+    found
+}
+
+/// Names in the indented list under `## Rooms`: the first word, after the layer's number.
+fn rooms_in(text: &str) -> Vec<&str> {
+    let rooms = text.split("\n## ").find(|section| section.starts_with("Rooms"));
+    let list = rooms.and_then(|section| section.split("```").nth(1)).unwrap_or_default();
+    list.lines()
+        .filter_map(|line| {
+            line.trim_start_matches(|c: char| c.is_ascii_digit()).split_whitespace().next()
+        })
+        .collect()
 }
 
 fn check_crate(tree: &Tree, one: &Crate) -> Vec<Violation> {
@@ -233,6 +258,14 @@ mod tests {
         assert_eq!(refused("engine", &[], &["family-fake", "chaos", "serde"]), 0);
         assert_eq!(refused("engine", &["family-fake"], &[]), 1);
         assert_eq!(refused("engine", &[], &["family-redis"]), 1);
+    }
+
+    #[test]
+    fn the_list_of_rooms_and_the_crates_agree() {
+        let text = "# A\n\n## Rooms\n\n```\n0  model   nouns\n   chaos   servers\n```\n\n## B\n";
+        let tree = Tree::of(&[(ARCHITECTURE, text)]).with_crate("model", &[], &[]);
+        assert_eq!(check(&tree).len(), 1);
+        assert_eq!(check(&tree.with_crate("chaos", &[], &[])).len(), 0);
     }
 
     #[test]
