@@ -115,6 +115,7 @@ impl Engine {
     }
 
     /// Waits until nothing is dirty or in flight and stops the copiers at that instant.
+    #[allow(clippy::type_complexity)]
     pub async fn drain_and_hold(&self, deadline: Duration) -> Result<(Drained, Hold), NotDrained> {
         let _ = deadline;
         Err(self.undrained())

@@ -17,7 +17,7 @@ mod status;
 
 pub use engine::{Engine, Hold, RepairPlan, RepairScope, VerifyScope};
 pub use error::EngineError;
-pub use parts::{Config, DIVERGENCES_MAX, EXISTING_MAX, Filter, PARKED_MAX, Parts};
+pub use parts::{Config, DIVERGENCES_MAX, EXISTING_MAX, Filter, KeyFilter, PARKED_MAX, Parts};
 pub use progress::{Durable, Fill, MemoryProgress, Progress, ProgressError, SideFacts, Verified};
 pub use status::{
     BackfillStatus, BreakerState, Drained, FeedState, InStep, NotDrained, RecheckStatus,

@@ -100,13 +100,16 @@ impl Default for Config {
     }
 }
 
+/// Says whether a key is moved.
+pub type KeyFilter = Arc<dyn Fn(&Key) -> bool + Send + Sync>;
+
 /// Which keys a migration moves. Applies to copying live changes, backfill, and verify alike.
 #[derive(Clone, Default)]
 pub struct Filter {
     /// Only these datasets; `None` is every one.
     pub datasets: Option<Vec<Dataset>>,
     /// Only keys this says yes to; `None` is every one.
-    pub keys: Option<Arc<dyn Fn(&Key) -> bool + Send + Sync>>,
+    pub keys: Option<KeyFilter>,
 }
 
 impl Filter {

@@ -10,27 +10,28 @@ use crate::chunk::Chunk;
 /// Why a key is dirty. Decides whether its absence on the authority is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// A scan named it (backfill, recheck, verify suspect).
+    /// A scan named it (backfill, verify suspect).
     Scan,
-    /// A feed named it.
+    /// A feed named it, or an unclean marker covers it.
     Feed,
-    /// A write through an interlay touched it: an absence is explained.
+    /// A write through an interlay touched it, or an operator decided: an absence is explained.
     OwnWrite,
 }
 
 /// Which queue a dirty key waits in. Live always goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
-    /// Somebody wrote it.
-    Live,
     /// A backfill, recheck or repair wants it looked at.
     Bulk,
+    /// Somebody wrote it.
+    Live,
 }
 
 pub(crate) struct Entry {
     /// Writes sent to the authority whose reply has not been seen.
     pub(crate) in_flight: u32,
     /// Grows with every change of this key; a copy taken at generation g settles waiters ≤ g.
+    /// Unique within a shard, so that it means the same after the entry was forgotten.
     pub(crate) generation: u64,
     /// The generation that the secondary is known to have.
     pub(crate) copied: u64,
@@ -42,23 +43,45 @@ pub(crate) struct Entry {
     pub(crate) waiters: Vec<(u64, oneshot::Sender<()>)>,
 }
 
-pub(crate) struct Dirty {
+/// What one mark, or several merged, ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
     pub(crate) since: Instant,
     pub(crate) lane: Lane,
     pub(crate) cause: Cause,
+}
+
+pub(crate) struct Dirty {
+    /// Everything asked for since it was last equal.
+    pub(crate) mark: Mark,
+    /// The part of it that came after the lease: what is left if the copy succeeds.
+    pub(crate) again: Option<Mark>,
     pub(crate) attempts: u32,
-    pub(crate) last_error: Option<String>,
-    pub(crate) chunks: Vec<Arc<Chunk>>,
+    pub(crate) moves: u32,
+    pub(crate) chunks: Vec<(u64, Arc<Chunk>)>,
     /// Whether the key stands in a ready queue right now.
     pub(crate) queued: bool,
 }
 
+impl Mark {
+    /// Live wins over bulk, and its age counts from the first live mark.
+    const fn merge(self, later: Self) -> Self {
+        let promoted = matches!((self.lane, later.lane), (Lane::Bulk, Lane::Live));
+        Self {
+            since: if promoted { later.since } else { self.since },
+            lane: if promoted { later.lane } else { self.lane },
+            cause: if (later.cause as u8) > (self.cause as u8) { later.cause } else { self.cause },
+        }
+    }
+}
+
 impl Entry {
-    pub(crate) const fn clean() -> Self {
+    /// A key that is equal on both sides; `generation` is the shard's latest.
+    pub(crate) const fn clean(generation: u64) -> Self {
         Self {
             in_flight: 0,
-            generation: 0,
-            copied: 0,
+            generation,
+            copied: generation,
             parked: false,
             dirty: None,
             leased: None,
@@ -67,33 +90,35 @@ impl Entry {
     }
 
     /// Nothing to remember: the entry can be dropped from the map.
-    pub(crate) fn forgettable(&self) -> bool {
+    pub(crate) const fn forgettable(&self) -> bool {
         !self.parked && self.in_flight == 0 && self.dirty.is_none() && self.leased.is_none()
     }
 
     /// Marks it dirty. Returns the lane whose queue it must be pushed to, if any.
-    pub(crate) fn mark(&mut self, lane: Lane, cause: Cause, now: Instant) -> Option<Lane> {
-        self.generation += 1;
-        let dirty = self.dirty.get_or_insert_with(|| Dirty {
-            since: now,
-            lane,
-            cause,
-            attempts: 0,
-            last_error: None,
-            chunks: Vec::new(),
-            queued: false,
-        });
-        let promoted = lane == Lane::Live && dirty.lane == Lane::Bulk;
-        if promoted {
-            dirty.lane = Lane::Live;
-            dirty.since = now;
+    pub(crate) fn mark(&mut self, mark: Mark, generation: u64) -> Option<Lane> {
+        self.generation = generation;
+        let Some(dirty) = &mut self.dirty else {
+            self.dirty = Some(Dirty {
+                mark,
+                again: None,
+                attempts: 0,
+                moves: 0,
+                chunks: Vec::new(),
+                queued: true,
+            });
+            return Some(mark.lane);
+        };
+        let promoted = mark.lane > dirty.mark.lane;
+        dirty.mark = dirty.mark.merge(mark);
+        if self.leased.is_some() {
+            dirty.again = Some(dirty.again.map_or(mark, |again| again.merge(mark)));
+            return None;
         }
-        dirty.cause = dirty.cause.max(cause);
-        if self.leased.is_some() || (dirty.queued && !promoted) {
+        if dirty.queued && !promoted {
             return None;
         }
         dirty.queued = true;
-        Some(dirty.lane)
+        Some(dirty.mark.lane)
     }
 
     pub(crate) fn wake(&mut self, up_to: u64) {
@@ -106,5 +131,17 @@ impl Entry {
                 i += 1;
             }
         }
+    }
+}
+
+impl Dirty {
+    /// Counts down the chunks that asked at or before a generation.
+    pub(crate) fn settle_chunks(&mut self, up_to: u64) {
+        self.chunks.retain(|(asked, chunk)| {
+            if *asked <= up_to {
+                chunk.one_done();
+            }
+            *asked > up_to
+        });
     }
 }

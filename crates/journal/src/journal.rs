@@ -1,6 +1,6 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use model::{Key, KeyHash};
 use parking_lot::Mutex;
@@ -8,10 +8,12 @@ use tokio::sync::{Notify, oneshot};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::chunk::Chunk;
-use crate::entry::{Cause, Entry, Lane};
-use crate::markers::{Markers, bucket_of};
+use crate::entry::{Cause, Lane, Mark};
+use crate::lease::{Depth, Finished, Leased, Parked};
+use crate::markers::{Bucket, Markers, bucket_of};
 use crate::shard::Shard;
 use crate::ticket::{Outcome, Settlement, Ticket};
+use crate::watch::{Changed, Watchers};
 
 /// Shards of the key map. A power of two well above the number of cores.
 const SHARDS: usize = 64;
@@ -27,91 +29,36 @@ pub struct Journal {
     shards: Box<[Mutex<Shard>]>,
     /// One bell per copier; copier `p` serves the shards with `shard % copiers == p`.
     bells: Box<[Notify]>,
+    /// Where each copier's next lease begins, so that a busy shard starves no other.
+    turns: Box<[AtomicUsize]>,
     markers: Markers,
     /// Writes in flight that may touch records they do not name.
     anything_in_flight: AtomicU64,
     /// Settled writes of that kind, ever; and how many of them a feed fence has covered.
     anything_settled: AtomicU64,
     anything_fenced: AtomicU64,
-    settled: Notify,
-}
-
-/// How much is outstanding, by what it waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Depth {
-    /// Keys with at least one write in flight.
-    pub in_flight: usize,
-    /// Dirty keys that somebody wrote (leased ones included).
-    pub live: usize,
-    /// Dirty keys that a scan offered (leased ones included).
-    pub bulk: usize,
-    /// Keys that could not be moved and wait for an operator.
-    pub parked: usize,
-}
-
-impl Depth {
-    /// Nothing is in flight and nothing is dirty. Parked keys are not counted: they are a
-    /// decision, not work.
-    #[must_use]
-    pub const fn drained(&self) -> bool {
-        self.in_flight == 0 && self.live == 0 && self.bulk == 0
-    }
-}
-
-/// A key in the hands of one copier.
-#[derive(Debug, Clone)]
-pub struct Leased {
-    /// Which key.
-    pub key: Key,
-    /// Its generation when it was taken.
-    pub generation: u64,
-    /// Why it was dirty.
-    pub cause: Cause,
-    /// How often copying it failed before.
-    pub attempts: u32,
-}
-
-/// How a copier's work on a key ended.
-#[derive(Debug, Clone)]
-pub enum Finished {
-    /// The secondary has the state the authority had after the lease.
-    Equal,
-    /// It changed while it was copied.
-    Moved,
-    /// It failed; try again after this delay.
-    Later(Duration, String),
-    /// It cannot be moved: keep it apart until an operator decides.
-    Park {
-        /// The `EXO-` code.
-        code: &'static str,
-        /// What was said, values masked.
-        reason: String,
-    },
-}
-
-/// A key that could not be moved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parked {
-    /// The `EXO-` code.
-    pub code: &'static str,
-    /// What was said, values masked.
-    pub reason: String,
-    /// How often it was tried.
-    pub attempts: u32,
+    unnamed: Notify,
+    /// Changes may have been missed and are being looked for: every key counts as unsettled.
+    uncertain: AtomicBool,
+    watchers: Watchers,
 }
 
 impl Journal {
     /// A journal for a fixed number of copiers (at least one).
     #[must_use]
     pub fn new(copiers: usize, markers: Markers) -> Arc<Self> {
+        let copiers = copiers.clamp(1, SHARDS);
         Arc::new(Self {
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(),
-            bells: (0..copiers.clamp(1, SHARDS)).map(|_| Notify::new()).collect(),
+            bells: (0..copiers).map(|_| Notify::new()).collect(),
+            turns: (0..copiers).map(|_| AtomicUsize::new(0)).collect(),
             markers,
             anything_in_flight: AtomicU64::new(0),
             anything_settled: AtomicU64::new(0),
             anything_fenced: AtomicU64::new(0),
-            settled: Notify::new(),
+            unnamed: Notify::new(),
+            uncertain: AtomicBool::new(false),
+            watchers: Watchers::default(),
         })
     }
 
@@ -136,23 +83,19 @@ impl Journal {
         self.bells[shard % self.bells.len()].notify_one();
     }
 
-    /// Notes a write before it is sent. Returns the ticket, and whether every bucket's marker is
-    /// durable already; if not, await [`Journal::marked`] before sending.
+    /// Notes a write before it is sent. Returns the ticket, and whether every marker it needs is
+    /// durable already; if not, await [`Journal::marked`] before sending. A write that may touch
+    /// `anything` needs all of them, for the lack of names.
     pub fn begin(self: &Arc<Self>, keys: Vec<Key>, anything: bool) -> (Ticket, bool) {
         let mut marked = true;
+        // Entries come before markers: whoever clears a marker looks at the entries afterwards.
         for key in &keys {
-            let (_, shard) = self.shard_of(key);
-            let mut shard = shard.lock();
-            let shard = &mut *shard;
-            let entry = shard.entries.entry(key.clone()).or_insert_with(Entry::clean);
-            if entry.in_flight == 0 {
-                shard.depth.in_flight += 1;
-            }
-            entry.in_flight += 1;
+            self.shard_of(key).1.lock().took_off(key);
             marked &= self.markers.demand(bucket_of(key_hash(key)));
         }
         if anything {
             self.anything_in_flight.fetch_add(1, Ordering::SeqCst);
+            marked &= self.markers.demand_all();
         }
         (Ticket { keys, anything, journal: Some(Arc::clone(self)) }, marked)
     }
@@ -160,6 +103,9 @@ impl Journal {
     /// Waits until the markers of a ticket's buckets are durable; `false` when the store can keep
     /// no more markers, in which case the write must not be sent as captured.
     pub async fn marked(&self, ticket: &Ticket) -> bool {
+        if ticket.anything {
+            return self.markers.all_durable().await;
+        }
         for key in &ticket.keys {
             if !self.markers.durable(bucket_of(key_hash(key))).await {
                 return false;
@@ -168,7 +114,8 @@ impl Journal {
         true
     }
 
-    /// Ends a write's flight.
+    /// Ends a write's flight. An unknown outcome may still run later on a connection that is not
+    /// dead: prove that first.
     pub fn settle(&self, mut ticket: Ticket, outcome: Outcome, now: Instant) -> Settlement {
         ticket.journal = None;
         let keys = std::mem::take(&mut ticket.keys);
@@ -183,32 +130,34 @@ impl Journal {
         now: Instant,
     ) -> Settlement {
         let mut settlement = Settlement::default();
+        let touched = outcome != Outcome::Nothing;
+        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite };
         for key in keys {
             let (index, shard) = self.shard_of(&key);
-            let mut guard = shard.lock();
-            let shard = &mut *guard;
-            if outcome != Outcome::Nothing {
-                let generation = shard.mark(&key, Lane::Live, Cause::OwnWrite, None, now);
-                settlement.keys.push((key.clone(), generation));
-            }
+            let mut shard = shard.lock();
+            let generation = touched.then(|| shard.mark(&key, mark, None));
             shard.landed(&key);
-            drop(guard);
-            if outcome != Outcome::Nothing {
+            drop(shard);
+            if let Some(generation) = generation {
                 self.ring(index);
+                settlement.keys.push((key, generation));
             }
         }
         if anything {
-            if outcome != Outcome::Nothing {
+            if touched {
                 self.anything_settled.fetch_add(1, Ordering::SeqCst);
             }
             self.anything_in_flight.fetch_sub(1, Ordering::SeqCst);
+            self.unnamed.notify_one();
         }
-        self.settled.notify_waiters();
+        self.watchers.tell();
         settlement
     }
 
     /// Marks keys that a feed, scan or repair named. Keys a copier already has to look at are not
-    /// queued twice. With a chunk, each key counts down once when it next becomes equal or parked.
+    /// queued twice. With a chunk, each key counts down once: when it next becomes equal or
+    /// parked, or at once when it is live (its marker is wanted then; await
+    /// [`Markers::flushed`] before relying on the chunk).
     pub fn stale(
         &self,
         keys: impl IntoIterator<Item = Key>,
@@ -217,9 +166,13 @@ impl Journal {
         chunk: Option<&Arc<Chunk>>,
         now: Instant,
     ) {
+        let mark = Mark { since: now, lane, cause };
         for key in keys {
+            if lane == Lane::Live {
+                self.markers.demand(bucket_of(key_hash(&key)));
+            }
             let (index, shard) = self.shard_of(&key);
-            shard.lock().mark(&key, lane, cause, chunk, now);
+            shard.lock().mark(&key, mark, chunk);
             self.ring(index);
         }
     }
@@ -228,7 +181,22 @@ impl Journal {
     /// secondary may not have its latest state.
     #[must_use]
     pub fn unsettled(&self, key: &Key) -> bool {
-        self.anything_pending() || self.shard_of(key).1.lock().entries.contains_key(key)
+        self.uncertain()
+            || self.anything_pending()
+            || self.shard_of(key).1.lock().entries.contains_key(key)
+    }
+
+    /// Whether changes may have been missed: see [`Journal::set_uncertain`].
+    #[must_use]
+    pub fn uncertain(&self) -> bool {
+        self.uncertain.load(Ordering::SeqCst)
+    }
+
+    /// While set, every key counts as unsettled: changes may have been missed (a feed gap, an
+    /// unclean stop) and are being looked for.
+    pub fn set_uncertain(&self, uncertain: bool) {
+        self.uncertain.store(uncertain, Ordering::SeqCst);
+        self.watchers.tell();
     }
 
     /// Whether a write that names no keys is in flight, or not yet covered by a feed fence.
@@ -249,17 +217,37 @@ impl Journal {
     /// A feed fence covers the unnamed writes up to `mark`.
     pub fn anything_fenced(&self, mark: u64) {
         self.anything_fenced.fetch_max(mark, Ordering::SeqCst);
+        self.watchers.tell();
     }
 
-    /// Takes up to `max` keys for copier `part`: live ones first, in the order they became dirty.
-    pub fn lease(&self, part: usize, max: usize, now: Instant) -> Vec<Leased> {
+    /// Waits until an unnamed write has settled that no fence covers. For one waiter.
+    pub async fn unnamed(&self) {
+        loop {
+            let settled = self.unnamed.notified();
+            if self.anything_settled.load(Ordering::SeqCst)
+                > self.anything_fenced.load(Ordering::SeqCst)
+            {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Takes keys for copier `part`: live ones first, in the order they became dirty, then bulk.
+    pub fn lease(&self, part: usize, live: usize, bulk: usize, now: Instant) -> Vec<Leased> {
         let mut out = Vec::new();
-        for lane in [Lane::Live, Lane::Bulk] {
-            for index in (part..SHARDS).step_by(self.bells.len()) {
-                if out.len() >= max {
-                    return out;
+        let step = self.bells.len();
+        let mine = (SHARDS - part).div_ceil(step);
+        let turn = self.turns[part].fetch_add(1, Ordering::Relaxed);
+        for (lane, max) in [(Lane::Live, live), (Lane::Bulk, bulk)] {
+            let goal = out.len() + max;
+            for i in 0..mine {
+                if out.len() >= goal {
+                    break;
                 }
-                self.shards[index].lock().lease(lane, max, now, &mut out);
+                let index = part + ((turn + i) % mine) * step;
+                let left = goal - out.len();
+                self.shards[index].lock().lease(lane, left, now, &mut out);
             }
         }
         out
@@ -279,17 +267,21 @@ impl Journal {
             .min()
     }
 
-    /// Ends a lease.
+    /// Ends a lease. One that was ended already is left alone.
     pub fn finish(&self, leased: &Leased, how: Finished, now: Instant) {
+        if matches!(how, Finished::Park { .. }) {
+            // So that a restart looks at it again.
+            self.markers.demand(bucket_of(key_hash(&leased.key)));
+        }
         let (index, shard) = self.shard_of(&leased.key);
         if shard.lock().finish(leased, how, now) {
             self.ring(index);
         }
-        self.settled.notify_waiters();
+        self.watchers.tell();
     }
 
-    /// Waits until the secondary has everything a settled write changed. Returns at once for
-    /// what is equal already. The caller bounds it.
+    /// Waits until the secondary has everything a settled write changed, or the key was parked.
+    /// Returns at once for what is equal already. The caller bounds it.
     pub async fn copied(&self, settlement: Settlement) {
         let mut waits = Vec::with_capacity(settlement.keys.len());
         for (key, generation) in settlement.keys {
@@ -299,6 +291,7 @@ impl Journal {
                 && entry.copied < generation
             {
                 let (sender, receiver) = oneshot::channel();
+                entry.waiters.retain(|(_, waiter)| !waiter.is_closed());
                 entry.waiters.push((generation, sender));
                 waits.push(receiver);
             }
@@ -308,9 +301,10 @@ impl Journal {
         }
     }
 
-    /// Resolves whenever something settled or finished since the last look.
-    pub async fn changed(&self) {
-        self.settled.notified().await;
+    /// Resolves once something settled or finished after this call (not after the await): take
+    /// it, look at [`Journal::depth`], then await it.
+    pub fn changed(&self) -> Changed<'_> {
+        self.watchers.watch()
     }
 
     /// How much is outstanding.
@@ -327,7 +321,8 @@ impl Journal {
         })
     }
 
-    /// When the oldest live key that is still dirty became dirty: the replication lag.
+    /// When the oldest change that the secondary does not have became known: the replication lag.
+    /// A hot key's age begins anew with each successful copy.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
         self.shards.iter().filter_map(|shard| shard.lock().oldest()).min()
@@ -338,7 +333,7 @@ impl Journal {
     pub fn parked(&self, max: usize) -> Vec<(Key, Parked)> {
         let mut all = Vec::new();
         for shard in &self.shards {
-            all.extend(shard.lock().parked.iter().map(|(k, p)| (k.clone(), p.clone())));
+            all.extend(shard.lock().parked.iter().take(max).map(|(k, p)| (k.clone(), p.clone())));
         }
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all.truncate(max);
@@ -354,7 +349,8 @@ impl Journal {
             return false;
         }
         if retry {
-            shard.mark(key, Lane::Live, Cause::OwnWrite, None, now);
+            let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite };
+            shard.mark(key, mark, None);
             drop(shard);
             self.ring(index);
         }
@@ -363,11 +359,31 @@ impl Journal {
 
     /// Buckets in which nothing is outstanding, out of those given.
     #[must_use]
-    pub fn quiet(&self, buckets: &[crate::Bucket]) -> Vec<crate::Bucket> {
+    pub fn quiet(&self, buckets: &[Bucket]) -> Vec<Bucket> {
+        if self.anything_pending() || self.uncertain() {
+            return Vec::new();
+        }
         let mut busy = std::collections::HashSet::new();
         for shard in &self.shards {
             busy.extend(shard.lock().entries.keys().map(|k| bucket_of(key_hash(k))));
         }
         buckets.iter().copied().filter(|b| !busy.contains(b)).collect()
+    }
+
+    /// Takes back, in memory, the markers of those buckets in which nothing is outstanding, and
+    /// returns them: clear them on disk before storing any marker again. A write that begins
+    /// meanwhile either is seen here, or asks for its marker anew.
+    pub fn clear_quiet(&self, buckets: &[Bucket]) -> Vec<Bucket> {
+        let candidates = self.quiet(buckets);
+        for &bucket in &candidates {
+            self.markers.clear(bucket);
+        }
+        let quiet = self.quiet(&candidates);
+        if quiet.len() < candidates.len() {
+            let still: std::collections::HashSet<_> = quiet.iter().copied().collect();
+            let busy: Vec<_> = candidates.into_iter().filter(|b| !still.contains(b)).collect();
+            self.markers.mark_durable(&busy);
+        }
+        quiet
     }
 }

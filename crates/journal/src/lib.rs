@@ -16,12 +16,16 @@
 mod chunk;
 mod entry;
 mod journal;
+mod lease;
 mod markers;
 mod shard;
 mod ticket;
+mod watch;
 
 pub use chunk::Chunk;
 pub use entry::{Cause, Lane};
-pub use journal::{Depth, Finished, Journal, Leased, Parked, key_hash};
+pub use journal::{Journal, key_hash};
+pub use lease::{Depth, Finished, Leased, Parked};
 pub use markers::{BUCKETS, Bucket, Markers, bucket_of};
 pub use ticket::{Outcome, Settlement, Ticket};
+pub use watch::Changed;

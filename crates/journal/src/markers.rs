@@ -29,8 +29,8 @@ pub struct Markers {
     wanted: Box<[AtomicU64]>,
     durable: Box<[AtomicU64]>,
     failed: AtomicBool,
-    pub(crate) work: Notify,
-    pub(crate) stored: Notify,
+    work: Notify,
+    stored: Notify,
 }
 
 impl Markers {
@@ -85,6 +85,8 @@ impl Markers {
             if self.failed.load(Ordering::SeqCst) {
                 return false;
             }
+            // The bit may have been taken back since it was asked for.
+            self.demand(bucket);
             stored.await;
         }
     }
@@ -127,13 +129,62 @@ impl Markers {
         self.stored.notify_waiters();
     }
 
-    /// Takes a bucket's bit back in memory; the caller then clears it on disk. A write that
-    /// arrives in between asks for it again and waits for the marker writer, which runs after.
-    pub fn clear(&self, bucket: Bucket) {
+    /// Asks for every bucket's bit; whether all are on disk.
+    pub(crate) fn demand_all(&self) -> bool {
+        if self.is_all_durable() {
+            return true;
+        }
+        for word in &self.wanted {
+            word.store(u64::MAX, Ordering::SeqCst);
+        }
+        self.work.notify_one();
+        false
+    }
+
+    fn is_all_durable(&self) -> bool {
+        self.durable.iter().all(|word| word.load(Ordering::SeqCst) == u64::MAX)
+    }
+
+    /// Waits until every bucket's bit is on disk; `false` when the store has failed for good.
+    pub(crate) async fn all_durable(&self) -> bool {
+        loop {
+            let stored = self.stored.notified();
+            if self.is_all_durable() {
+                return true;
+            }
+            if self.failed.load(Ordering::SeqCst) {
+                return false;
+            }
+            // A bit may have been taken back since it was asked for.
+            self.demand_all();
+            stored.await;
+        }
+    }
+
+    /// Waits until every bit that is wanted now is on disk; `false` when the store has failed
+    /// for good.
+    pub async fn flushed(&self) -> bool {
+        for bucket in self.missing() {
+            if !self.durable(bucket).await {
+                return false;
+            }
+        }
+        !self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Whether the store can keep no more markers.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Takes a bucket's bit back in memory. `wanted` goes first: a write that finds the bit not
+    /// durable any more then sets `wanted` anew and wakes the marker writer.
+    pub(crate) fn clear(&self, bucket: Bucket) {
         let mask = !(1 << (bucket.0 % 64));
         let word = usize::from(bucket.0) / 64;
-        self.durable[word].fetch_and(mask, Ordering::SeqCst);
         self.wanted[word].fetch_and(mask, Ordering::SeqCst);
+        self.durable[word].fetch_and(mask, Ordering::SeqCst);
     }
 
     /// Every bucket whose bit is on disk.

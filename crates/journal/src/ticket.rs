@@ -47,7 +47,9 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(journal) = self.journal.take() {
             let keys = std::mem::take(&mut self.keys);
-            journal.settle_parts(keys, self.anything, Outcome::Unknown, std::time::Instant::now());
+            // Tokio's clock, so that a test that paused time sees one clock only.
+            let now = tokio::time::Instant::now().into_std();
+            journal.settle_parts(keys, self.anything, Outcome::Unknown, now);
         }
     }
 }
