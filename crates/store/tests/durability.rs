@@ -1,5 +1,7 @@
 //! What only the embedded store can get wrong: locks, damage, newer files, full disks, kill -9.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,5 +1,7 @@
 //! One suite, run against every store.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use store::{
