@@ -1,5 +1,5 @@
 use crate::Key;
-use crate::names::wire_names;
+use crate::wire_names;
 
 wire_names! {
     /// In what way the two sides differ on one record.

@@ -28,6 +28,7 @@ impl fmt::Display for UnknownName {
 impl std::error::Error for UnknownName {}
 
 /// Declares a closed set of words: the enum, `ALL`, `as_str`, `Display` and `FromStr`.
+#[macro_export]
 macro_rules! wire_names {
     ($(#[$meta:meta])* $vis:vis enum $name:ident ($what:literal) {
         $($(#[$vmeta:meta])* $variant:ident => $wire:literal),+ $(,)?
@@ -67,5 +68,3 @@ macro_rules! wire_names {
         }
     };
 }
-
-pub(crate) use wire_names;

@@ -1,4 +1,4 @@
-use crate::names::wire_names;
+use crate::wire_names;
 
 wire_names! {
     /// The seven phases of a run, entered in this order (rollback from any of them).

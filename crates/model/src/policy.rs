@@ -1,4 +1,4 @@
-use crate::names::wire_names;
+use crate::wire_names;
 
 wire_names! {
     /// What a client's success means for the other side.

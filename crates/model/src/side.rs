@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::names::wire_names;
+use crate::wire_names;
 
 wire_names! {
     /// One of the two systems of a migration. Fixed for its life: the source stays the source

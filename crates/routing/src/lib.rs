@@ -8,8 +8,12 @@
 
 mod cohort;
 mod route;
+mod strategy;
 mod table;
 
 pub use cohort::Cohort;
 pub use route::{Facts, Refusal, Route, TenantSpan, route};
+pub use strategy::{
+    CANARY_STEPS, EVERY_REQUEST, Situation, generate, moving, serves_target, splits_reads,
+};
 pub use table::{Authority, Compare, Freeze, ReadRouting, RoutingTable};

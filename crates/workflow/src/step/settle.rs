@@ -1,0 +1,105 @@
+use std::collections::BTreeSet;
+
+use model::Side;
+use routing::RoutingTable;
+
+use super::Out;
+use crate::action::{Action, Transition, Worker};
+use crate::derive::{table_for, wants_capture, workers};
+use crate::evidence::{Evidence, EvidenceKind};
+use crate::gate::{GateVerdict, gate_digest, gate_verdict};
+use crate::needs::gate_at;
+use crate::plan::Plan;
+use crate::run::RunState;
+
+/// Turns the difference of two states into actions: stop, publish, flip, start, tell.
+pub(super) fn settle(
+    plan: &Plan,
+    old: &RunState,
+    mut new: RunState,
+    out: Out,
+    resumed: bool,
+) -> Transition {
+    if !wants_capture(plan, &new) {
+        new.capture = None;
+    } else if new.capture.is_none() {
+        new.capture = Some(new.epoch.max(old.epoch).next());
+    }
+    let same_table = unstamped(plan, old) == unstamped(plan, &new);
+    if new.epoch == old.epoch && (!same_table || out.republish) {
+        new.epoch = new.epoch.next();
+    }
+    let published = new.epoch != old.epoch || resumed;
+
+    let (before, after) = (workers(plan, old), workers(plan, &new));
+    let mut actions = Vec::new();
+    let epoch = new.epoch;
+    let stop = |worker: &Worker| Action::Stop { worker: *worker, epoch };
+    actions.extend(before.difference(&after).map(stop));
+    if published {
+        actions.push(Action::PublishTable(table_for(plan, &new)));
+    }
+    actions.extend(out.flips);
+    let mut started: BTreeSet<Worker> =
+        if resumed { after.clone() } else { after.difference(&before).copied().collect() };
+    if after.contains(&Worker::Verify) && proved(old) && !proved(&new) {
+        // Starting a worker that runs makes it begin a pass now.
+        started.insert(Worker::Verify);
+    }
+    actions.extend(started.into_iter().map(|worker| Action::Start { worker, epoch }));
+    if resumed {
+        actions.extend(forgotten_fences(&new));
+    }
+    actions.extend(asked_approval(plan, old, &new));
+    actions.extend(out.actions);
+
+    let changed = changed(old, &new);
+    if changed {
+        new.version = old.version + 1;
+    }
+    let quiet_flip = new.saga.is_some() && old.saga.is_some() && !out.durable;
+    let durable = changed && !(quiet_flip && new.epoch == old.epoch);
+    Transition { state: new, actions, notes: out.notes, changed, durable }
+}
+
+/// The table without its epoch, to see whether anything else differs.
+fn unstamped(plan: &Plan, run: &RunState) -> RoutingTable {
+    RoutingTable { epoch: model::Epoch(0), ..table_for(plan, run) }
+}
+
+fn proved(run: &RunState) -> bool {
+    run.evidence.get(&EvidenceKind::Verify).is_some_and(Evidence::holds)
+}
+
+fn changed(old: &RunState, new: &RunState) -> bool {
+    let mut at_the_same_time = old.clone();
+    at_the_same_time.now_ms = new.now_ms;
+    at_the_same_time != *new
+}
+
+/// A fence on a side that decides is a fence that a crash left behind.
+fn forgotten_fences(run: &RunState) -> Vec<Action> {
+    if run.saga.is_some() {
+        return Vec::new();
+    }
+    let decides = |side: &&Side| match side {
+        Side::Source => run.source_decides_something(),
+        Side::Target => run.target_decides_something(),
+    };
+    run.fences.iter().filter(decides).map(|side| Action::LiftFence { side: *side }).collect()
+}
+
+/// Asks people once per digest: when a gate stands here that did not stand there, or when what
+/// they would sign has changed.
+fn asked_approval(plan: &Plan, old: &RunState, new: &RunState) -> Option<Action> {
+    let gate = gate_at(new.place())?;
+    let GateVerdict::Closed { missing, roles, .. } = gate_verdict(plan, new, gate) else {
+        return None;
+    };
+    let digest = gate_digest(plan, new, gate);
+    let asked_before = gate_at(old.place()) == Some(gate)
+        && old.step == new.step
+        && gate_digest(plan, old, gate) == digest
+        && !gate_verdict(plan, old, gate).open();
+    (!asked_before).then_some(Action::AskApproval { gate, roles, missing, digest })
+}
