@@ -14,6 +14,8 @@ mod jobs;
 mod once;
 mod own;
 mod read;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use crate::conn::{Address, Fault};
