@@ -1,6 +1,6 @@
 //! One suite, run against every store.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::sync::Arc;
 

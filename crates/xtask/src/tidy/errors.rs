@@ -8,6 +8,8 @@ use super::tree::Tree;
 
 const FOLDER: &str = "docs/errors/";
 const INDEX: &str = "docs/errors/README.md";
+/// Area of codes that unit tests make up.
+const TESTS: &[u8; 3] = b"TST";
 const SECTIONS: &[&str] = &["## What happened", "## Impact", "## Fix"];
 
 pub(crate) fn check(tree: &Tree) -> Vec<Violation> {
@@ -45,10 +47,12 @@ pub(crate) fn check(tree: &Tree) -> Vec<Violation> {
     found
 }
 
-/// Codes in string literals of the product's sources, each with one place where it stands.
+/// Codes in string literals of the product's sources, each with one place where it stands. What
+/// tests make up is nobody's to look up.
 fn used(tree: &Tree) -> BTreeMap<String, (String, usize)> {
     let mut codes = BTreeMap::new();
-    for file in tree.files.iter().filter(|f| !f.path.starts_with("crates/xtask/")) {
+    let counts = |path: &str| !path.starts_with("crates/xtask/") && !path.contains("/tests/");
+    for file in tree.files.iter().filter(|f| counts(&f.path)) {
         let Some(rust) = &file.rust else { continue };
         for (line, literal) in rust.strings() {
             for code in codes_in(literal) {
@@ -63,7 +67,8 @@ fn codes_in(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("EXO-").filter_map(|(at, _)| {
         let code = text.get(at..at + 11)?;
         let (area, number) = (&code.as_bytes()[4..7], &code.as_bytes()[8..]);
-        let shaped = area.iter().all(u8::is_ascii_uppercase)
+        let shaped = area != TESTS
+            && area.iter().all(u8::is_ascii_uppercase)
             && code.as_bytes()[7] == b'-'
             && number.iter().all(u8::is_ascii_digit);
         shaped.then_some(code)
@@ -100,6 +105,14 @@ mod tests {
     fn a_code_without_a_page_and_a_page_without_a_code_are_found() {
         assert_eq!(found("const A: &str = \"EXO-RED-002\";", &[]).len(), 1);
         assert_eq!(found("// EXO-RED-001", &[("docs/errors/EXO-RED-001.md", PAGE)]).len(), 1);
+    }
+
+    #[test]
+    fn codes_that_tests_make_up_need_no_page() {
+        assert_eq!(found("const A: &str = \"EXO-TST-001\";", &[]), [] as [String; 0]);
+        let tree =
+            Tree::of(&[("crates/a/tests/b.rs", "let a = \"EXO-RED-009\";"), (INDEX, README)]);
+        assert_eq!(check(&tree), []);
     }
 
     #[test]
