@@ -1,6 +1,7 @@
 //! Child processes that can be killed, frozen and are never left behind.
 
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -35,9 +36,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it.
+    /// Starts it in a process group of its own: a Ctrl-C at the terminal is for us to handle.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
-        Ok(Self { child: command.spawn()? })
+        Ok(Self { child: command.process_group(0).spawn()? })
     }
 
     /// Its process id.

@@ -75,12 +75,12 @@ fn plant_and_find(ledger: &Ledger, server: &Server) {
     damage("ListPush", db, &["RPUSH", &list, &first]);
     damage("ListPush", db, &["RPUSH", &list, "stranger"]);
     let (db, stream) = key(Kind::StreamAdd);
-    damage("StreamAdd", db, &["XTRIM", &stream, "MAXLEN", "3"]);
     damage(
         "StreamAdd",
         db,
         &["XADD", &stream, "*", "token", &of(Kind::StreamAdd).token.to_string()],
     );
+    damage("StreamAdd", db, &["XTRIM", &stream, "MAXLEN", "3"]);
     let (db, set) = key(Kind::SetAdd);
     damage("SetAdd", db, &["SPOP", &set]);
     let (db, zset) = key(Kind::ZAdd);
@@ -165,5 +165,20 @@ fn a_paused_load_rests_and_goes_on() {
     load.resume();
     assert!(load.wait_ops(200, PATIENCE));
     let (ledger, _) = load.stop();
+    assert!(judged(&ledger, &server).holds());
+}
+
+#[test]
+fn a_redirected_load_follows_without_an_error() {
+    let server = Server::start(&ServerOptions::new(Flavor::Redis)).unwrap();
+    let proxy = chaos::faults::FaultProxy::start(&server.address().host_port(), 1).unwrap();
+    let load = Load::start(LoadConfig::new(server.address(), 1)).unwrap();
+    assert!(load.wait_ops(300, PATIENCE));
+    assert_eq!(proxy.accepted(), 0);
+    assert!(load.redirect(proxy.address(&server.address()), PATIENCE));
+    assert!(load.wait_ops(300, PATIENCE));
+    assert!(proxy.open() > 8);
+    let (ledger, stats) = load.stop();
+    assert!(stats.errors.is_empty(), "{:?}", stats.errors);
     assert!(judged(&ledger, &server).holds());
 }

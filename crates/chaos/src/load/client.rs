@@ -11,6 +11,7 @@ use super::ledger::{Kind, Ledger, Outcome, Record, Token};
 use super::names::Names;
 use super::stats::{Board, Class};
 use super::versions::Versions;
+use super::way::Way;
 use crate::conn::{Conn, Fault};
 use crate::rng::Rng;
 use crate::value;
@@ -48,6 +49,7 @@ pub(super) struct Shared {
     pub(super) gate: Gate,
     pub(super) board: Board,
     pub(super) versions: Versions,
+    pub(super) way: Way,
 }
 
 pub(super) struct Client {
@@ -59,6 +61,7 @@ pub(super) struct Client {
     pub(super) shared: Arc<Shared>,
     sequence: u64,
     conn: Option<Conn>,
+    turn: u64,
     connected_once: bool,
     backoff: Duration,
 }
@@ -77,6 +80,7 @@ impl Client {
             shared,
             sequence: 0,
             conn: None,
+            turn: 0,
             connected_once: false,
             backoff: BACKOFF_MIN,
         }
@@ -165,7 +169,8 @@ impl Client {
         &mut self,
         act: impl FnOnce(&mut Conn) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        if self.conn.is_none() {
+        if self.conn.is_none() || self.turn != self.shared.way.turn() {
+            self.conn = None;
             self.connect()?;
         }
         let Some(conn) = self.conn.as_mut() else {
@@ -182,8 +187,8 @@ impl Client {
         let config = &self.shared.config;
         let protocol =
             if self.id.is_multiple_of(2) { ProtocolVersion::RESP2 } else { ProtocolVersion::RESP3 };
-        let opened =
-            Conn::open_speaking(&config.address, i64::from(self.db), config.timeout, protocol);
+        let (turn, address) = self.shared.way.current();
+        let opened = Conn::open_speaking(&address, i64::from(self.db), config.timeout, protocol);
         let opened = opened.and_then(|mut conn| {
             let mut name = cmd("CLIENT");
             name.arg("SETNAME").arg(format!("load-{}", self.id));
@@ -194,6 +199,8 @@ impl Client {
         match opened {
             Ok(conn) => {
                 self.conn = Some(conn);
+                self.turn = turn;
+                self.shared.way.arrived(self.id, turn);
                 if self.connected_once {
                     self.shared.board.count(|s| s.reconnects += 1);
                 }

@@ -14,6 +14,7 @@ pub(crate) mod ops;
 mod pubsub;
 mod stats;
 mod versions;
+mod way;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -30,6 +31,7 @@ use ops::{
 use stats::Board;
 pub use stats::{Class, Stats};
 use versions::Versions;
+use way::Way;
 
 /// How the load behaves.
 #[derive(Debug, Clone)]
@@ -93,15 +95,17 @@ impl Load {
         let (clients, jobs, pubsub) = (config.clients, config.jobs, config.pubsub);
         let databases = config.databases.clone();
         let versions = Versions::new(clients);
-        let shared = Arc::new(Shared { config, gate: Gate::new(), board: Board::new(), versions });
+        let way = Way::new(config.address.clone());
+        let shared =
+            Arc::new(Shared { config, gate: Gate::new(), board: Board::new(), versions, way });
         for db in &databases {
-            let mut opener = Client::new(u16::MAX, *db, Arc::clone(&shared));
+            let mut opener = Client::new(way::NOBODY, *db, Arc::clone(&shared));
             if !bank::open_accounts(&mut opener) {
                 return Err(Fault::NotSent("the load's accounts could not be opened".to_owned()));
             }
         }
         if jobs {
-            let mut opener = Client::new(u16::MAX, 0, Arc::clone(&shared));
+            let mut opener = Client::new(way::NOBODY, 0, Arc::clone(&shared));
             if !jobs::open_group(&mut opener) {
                 return Err(Fault::NotSent("the load's group could not be made".to_owned()));
             }
@@ -144,6 +148,14 @@ impl Load {
         self.shared.board.take_window()
     }
 
+    /// Sends every client to another address, each between two of its operations, and waits up
+    /// to `limit` until all have arrived there.
+    #[must_use]
+    pub fn redirect(&self, address: Address, limit: Duration) -> bool {
+        let turn = self.shared.way.redirect(address);
+        crate::wait::until(limit, || self.shared.way.all_arrived(turn))
+    }
+
     /// Waits up to `limit` until this many more operations were answered.
     #[must_use]
     pub fn wait_ops(&self, more: u64, limit: Duration) -> bool {
@@ -151,14 +163,8 @@ impl Load {
             let stats = self.stats();
             stats.reads + stats.writes
         };
-        let (goal, deadline) = (answered() + more, Instant::now() + limit);
-        while answered() < goal {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        true
+        let goal = answered() + more;
+        crate::wait::until(limit, || answered() >= goal)
     }
 
     /// Waits up to `limit` until every client rests between two operations; false if some still

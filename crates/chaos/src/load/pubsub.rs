@@ -38,23 +38,31 @@ pub(super) fn subscribe(id: u16, shared: &Arc<Shared>) -> Ledger {
     let mut ledger = Ledger::default();
     let (channel, mut last) = (client.names.channel(0), 0);
     while shared.gate.wait(Instant::now()) {
-        let opened = Conn::open(&shared.config.address, 0, shared.config.timeout);
+        let (turn, address) = shared.way.current();
+        let opened = Conn::open(&address, 0, shared.config.timeout);
         let Ok(mut conn) = opened else {
             let _stopping = shared.gate.wait(Instant::now() + Duration::from_millis(50));
             continue;
         };
-        listen(&mut conn, &channel, &mut last, shared, &mut ledger);
+        shared.way.arrived(id, turn);
+        listen(&mut conn, turn, (&channel, &mut last), shared, &mut ledger);
     }
     ledger
 }
 
-fn listen(conn: &mut Conn, channel: &str, last: &mut u64, shared: &Shared, ledger: &mut Ledger) {
+fn listen(
+    conn: &mut Conn,
+    turn: u64,
+    (channel, last): (&str, &mut u64),
+    shared: &Shared,
+    ledger: &mut Ledger,
+) {
     let mut pubsub = conn.inner().as_pubsub();
     let patient = Some(Duration::from_millis(200));
     if pubsub.set_read_timeout(patient).is_err() || pubsub.subscribe(channel).is_err() {
         return;
     }
-    while shared.gate.wait(Instant::now()) {
+    while shared.gate.wait(Instant::now()) && shared.way.turn() == turn {
         let message = match pubsub.get_message() {
             Ok(message) => message,
             Err(e) if e.is_timeout() => continue,
