@@ -2,6 +2,7 @@
 //! measures Exodus beside its peers.
 
 mod bench;
+mod docs;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ enum Task {
         #[arg(long)]
         list: bool,
     },
+    /// Write the parts of documents that are made from sources.
+    Docs,
     /// Measure Exodus beside its peers on this machine.
     Bench {
         #[command(subcommand)]
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
             Ok(true)
         }
         Task::Tidy { list: false } => tidy::run(&root()),
+        Task::Docs => docs::write(&root()).map(|()| true),
         Task::Bench { what: Bench::Redis(options) } => {
             bench::redis(&root(), &options).map(|()| true)
         }

@@ -10,6 +10,7 @@
 mod allow;
 mod deps;
 mod errors;
+mod generated;
 mod layers;
 mod leftovers;
 mod length;
@@ -20,7 +21,7 @@ mod metrics;
 mod names;
 mod paths;
 mod purity;
-mod tree;
+pub(crate) mod tree;
 mod verbs;
 
 use std::fmt;
@@ -73,6 +74,7 @@ const RULES: &[Rule] = &[
     Rule { name: "leftovers", about: "nothing half done is landed", check: leftovers::check },
     Rule { name: "allow", about: "every allowed lint says why", check: allow::check },
     Rule { name: "length", about: "no file grows without end", check: length::check },
+    Rule { name: "generated", about: "made documents are current", check: generated::check },
     Rule { name: "links", about: "documents are reachable, links resolve", check: links::check },
     Rule { name: "paths", about: "no path of somebody's machine", check: paths::check },
 ];
