@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::args::InitArgs;
+use crate::args::{Environment, InitArgs};
 use crate::error::{Failure, Outcome};
 use crate::exit::Exit;
 use crate::explain::nearest;
@@ -24,6 +24,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// What goes into a configuration.
 pub(crate) struct Answers {
     pub(crate) name: String,
+    pub(crate) environment: &'static str,
     pub(crate) source: String,
     pub(crate) target: String,
     pub(crate) listen: String,
@@ -61,7 +62,11 @@ fn answers(io: &mut Io<'_>, offline: &dyn Offline, args: &InitArgs) -> Result<An
     let target = address(&target, family.port);
     let default = format!("127.0.0.1:{}", family.port.saturating_add(10_000));
     let listen = args.listen.clone().unwrap_or(default);
-    Ok(Answers { name: args.name.clone(), source, target, listen, family })
+    let environment = match args.environment {
+        Environment::Prod => "prod",
+        Environment::Dev => "dev",
+    };
+    Ok(Answers { name: args.name.clone(), environment, source, target, listen, family })
 }
 
 /// The argument, or the answer to a question when somebody is there to answer.
@@ -187,9 +192,9 @@ mod tests {
 
     #[test]
     fn addresses_lose_schemes_and_secrets_and_gain_ports() {
-        assert_eq!(address("db.example", 6379), "db.example:6379");
-        assert_eq!(address("db.example:7000", 6379), "db.example:7000");
-        assert_eq!(address("x://user:secret@db.example:7000/0", 6379), "db.example:7000");
-        assert_eq!(address("x://db.example", 6379), "db.example:6379");
+        assert_eq!(address("db.example", 5000), "db.example:5000");
+        assert_eq!(address("db.example:7000", 5000), "db.example:7000");
+        assert_eq!(address("x://user:secret@db.example:7000/0", 5000), "db.example:7000");
+        assert_eq!(address("x://db.example", 5000), "db.example:5000");
     }
 }

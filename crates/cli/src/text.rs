@@ -93,6 +93,17 @@ pub(crate) fn millis(ms: u64) -> String {
     }
 }
 
+/// The same, as coarse as people speak of ages: `48 s`, `12 min`, `2 h 5 min`, `3 d 4 h`.
+pub(crate) fn age(ms: u64) -> String {
+    let seconds = ms / 1000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
 /// Fractional milliseconds from microseconds: `0.42 ms`, `12.3 ms`.
 pub(crate) fn micros(us: u64) -> String {
     match us {

@@ -16,8 +16,8 @@ pub use run::{
     TenantVerb, ThrottleVerb, TrafficSet, TrafficVerb, WaitArgs,
 };
 pub use setup::{
-    ApprovalsVerb, AuditVerb, CompareVerb, EndpointVerb, IncidentVerb, InitArgs, InterlayVerb,
-    MigrationVerb, PreflightVerb, ReportKind, TokenVerb, WaiveArgs,
+    ApprovalsVerb, AuditVerb, CompareVerb, EndpointVerb, Environment, IncidentVerb, InitArgs,
+    InterlayVerb, MigrationVerb, PreflightVerb, ReportKind, TokenVerb, WaiveArgs,
 };
 
 use crate::output::Format;

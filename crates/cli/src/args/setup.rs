@@ -16,6 +16,9 @@ pub struct InitArgs {
     /// Name of the migration
     #[arg(long, default_value = "my-migration", value_name = "NAME")]
     pub name: String,
+    /// How careful to be: dev asks for no owners and no approvals
+    #[arg(long, value_enum, default_value_t = Environment::Prod, hide_default_value = true)]
+    pub environment: Environment,
     /// Address of the source, host:port
     #[arg(long, value_name = "ADDRESS")]
     pub source: Option<String>,
@@ -37,6 +40,16 @@ pub struct InitArgs {
     /// Replace the file if it is there
     #[arg(long)]
     pub force: bool,
+}
+
+/// How careful a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Environment {
+    /// Owners, approvals and evidence are asked for
+    #[default]
+    Prod,
+    /// Nothing is asked for that the configuration does not name
+    Dev,
 }
 
 /// `migration`.

@@ -2,14 +2,40 @@
 
 use super::Answers;
 
-/// The document, every value that most people change first.
-pub(crate) fn config(a: &Answers) -> String {
-    let block: String = a.family.block.lines().map(|l| format!("  {l}\n")).collect();
-    let Answers { name, source, target, listen, family } = a;
-    let family = family.name;
-    format!(
-        "name: {name}\nfamily: {family}\nsource:\n  address: {source}\ntarget:\n  address: {target}\ninterlay:\n  listen: {listen}\n{block}"
-    )
+const TEMPLATE: &str = include_str!("template.txt");
+const OWNERS: &[&str] = &[
+    "operator",
+    "database_owner",
+    "application_owner",
+    "rollback_approver",
+    "decision_owner",
+    "escalation",
+];
+
+/// The document, with the values that everybody has to choose.
+pub(crate) fn config(answers: &Answers) -> String {
+    let Answers { name, environment, source, target, listen, family } = answers;
+    // Without a name an owner stays a comment: an invented one would pass the check.
+    let owners: Vec<_> = OWNERS.iter().map(|role| format!("#   {role}: NAME")).collect();
+    let owners = owners.join("\n");
+    let block = if family.block.is_empty() {
+        String::new()
+    } else {
+        let lines: String = family.block.lines().map(|l| format!("#   {l}\n")).collect();
+        format!("\n# options:                    # of this family only\n{lines}")
+    };
+    TEMPLATE
+        .replace("{name}", name)
+        .replace("{environment}", environment)
+        .replace("{family}", family.name)
+        .replace("{owners}", &owners)
+        .replace("{source}", source)
+        .replace("{target}", target)
+        .replace("{listen}", listen)
+        .replace("{block}", &block)
+        .trim_end()
+        .to_owned()
+        + "\n"
 }
 
 /// Exchanges the top-level sections `source` and `target`, comments included.

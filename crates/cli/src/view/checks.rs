@@ -20,18 +20,12 @@ pub(crate) fn checks(io: &mut Io<'_>, format: Format, checks: &[Check]) -> io::R
     for check in &sorted {
         let quiet = check.class == CheckClass::Pass && format != Format::Wide;
         let side = check.side.map_or("", api::Side::as_str);
-        let head = format!("{:<8} {} {side:<6}", word(check.class, paint), clean(&check.code));
-        let room = width.saturating_sub(31).max(30);
-        let mut lines = wrap(&clean(&check.evidence), room).into_iter();
-        let pad = " ".repeat(8usize.saturating_sub(plain_word(check.class).len()));
-        let head = head.replacen(
-            &word(check.class, paint),
-            &format!("{}{pad}", word(check.class, paint)),
-            1,
-        );
-        writeln!(io.out, "{} {}", head.trim_end(), lines.next().unwrap_or_default())?;
+        let pad = " ".repeat(8 - plain_word(check.class).len());
+        let head = format!("{}{pad} {:<12}{side:<7}", word(check.class, paint), clean(&check.code));
+        let mut lines = wrap(&clean(&check.evidence), width.saturating_sub(29).max(30)).into_iter();
+        writeln!(io.out, "{head} {}", lines.next().unwrap_or_default())?;
         for line in lines {
-            writeln!(io.out, "{:28}{line}", "")?;
+            writeln!(io.out, "{:29}{line}", "")?;
         }
         if !quiet && !check.remedy.is_empty() {
             writeln!(io.out, "{:9}{} {}", "", paint.dim("fix   "), clean(&check.remedy))?;

@@ -17,17 +17,7 @@ pub(crate) fn migrations(
     all: &[MigrationSummary],
 ) -> io::Result<()> {
     let mut table = Table::new(
-        &[
-            "migration",
-            "phase",
-            "step",
-            "state",
-            "writes",
-            "undo",
-            "diverged",
-            "parked",
-            "waiting for",
-        ],
+        &["migration", "phase", "step", "state", "writes", "undo", "diverged", "waiting for"],
         "no migration yet",
     );
     for m in all {
@@ -39,7 +29,6 @@ pub(crate) fn migrations(
             m.authority.as_str().to_owned(),
             if m.undo_ready { "ready" } else { "NOT READY" }.to_owned(),
             count(m.divergence_open),
-            count(m.parked),
             m.waiting_on.as_ref().map_or_else(String::new, |w| w.what.clone()),
         ]);
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::events;
 use crate::output::Format;
 use crate::term::{Io, Paint};
-use crate::text::{bytes, clean, columns, count, micros, millis, plural, wrap};
+use crate::text::{age, bytes, clean, columns, count, micros, millis, plural, wrap};
 
 /// Columns of the labels on the left.
 const LABEL: usize = 12;
@@ -209,8 +209,7 @@ fn undo(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>> {
 
 fn phase(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>> {
     let p = &status.phase;
-    let mut second =
-        vec![clean(&p.title), state_word(p, paint), format!("since {}", ago(&p.since, now))];
+    let mut second = vec![clean(&p.title), state_word(p, paint), lasting(&p.since, now)];
     second.extend(p.soak_left_s.map(|s| format!("{} to soak", millis(s * 1000))));
     let cause = p.cause.as_ref().map(|c| format!("cause: {}", clean(c)));
     vec![vec![bar(p, paint)], second, cause.into_iter().collect()]
@@ -244,7 +243,7 @@ fn waiting(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>> {
     match &status.waiting_on {
         None => groups.push(vec!["for nothing; it moves by itself".to_owned()]),
         Some(w) => {
-            groups.push(vec![clean(&w.what), format!("since {}", ago(&w.since, now))]);
+            groups.push(vec![clean(&w.what), lasting(&w.since, now)]);
             groups.push(vec![format!("{} can end it", clean(&w.who))]);
             shown = w.command.as_deref();
         }
@@ -258,7 +257,7 @@ fn waiting(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>> {
 
 fn checks(status: &Status, paint: Paint) -> Vec<Vec<String>> {
     let c = &status.checks;
-    let Some(age) = c.age_s else {
+    let Some(seconds) = c.age_s else {
         return vec![vec!["not run yet".to_owned(), "exodus preflight run".to_owned()]];
     };
     let blockers = plural(c.blocker.into(), "blocker", "blockers");
@@ -274,7 +273,7 @@ fn checks(status: &Status, paint: Paint) -> Vec<Vec<String>> {
     if c.waived > 0 {
         facts.push(format!("{} waived", c.waived));
     }
-    facts.push(format!("{} old", millis(age * 1000)));
+    facts.push(format!("{} old", age(seconds * 1000)));
     vec![facts]
 }
 
@@ -394,18 +393,26 @@ fn time_of(at: &str) -> String {
     at.parse::<Timestamp>().map_or_else(|_| clean(at), |t| t.strftime("%H:%M:%S").to_string())
 }
 
-/// `3 min 05 s ago`.
+/// `3 min ago`.
 pub(crate) fn ago(at: &str, now: Timestamp) -> String {
-    match at.parse::<Timestamp>() {
-        Ok(at) => format!("{} ago", millis(now.duration_since(at).as_millis().max(0) as u64)),
-        Err(_) => clean(at),
-    }
+    since(at, now).map_or_else(|| clean(at), |ms| format!("{} ago", age(ms)))
+}
+
+/// `for 3 min`.
+fn lasting(at: &str, now: Timestamp) -> String {
+    since(at, now).map_or_else(|| clean(at), |ms| format!("for {}", age(ms)))
+}
+
+/// Milliseconds since an RFC 3339 time; 0 for one that is still to come.
+fn since(at: &str, now: Timestamp) -> Option<u64> {
+    let at = at.parse::<Timestamp>().ok()?;
+    Some(u64::try_from(now.duration_since(at).as_millis()).unwrap_or(0))
 }
 
 /// `in 71 h`, or `is over`.
 fn until(at: &str, now: Timestamp) -> String {
     match at.parse::<Timestamp>() {
-        Ok(at) if at > now => format!("in {}", millis(at.duration_since(now).as_millis() as u64)),
+        Ok(at) if at > now => format!("in {}", age(at.duration_since(now).as_millis() as u64)),
         Ok(_) => "now".to_owned(),
         Err(_) => clean(at),
     }
