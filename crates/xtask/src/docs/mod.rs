@@ -4,9 +4,10 @@
 //! what it returns between two marks, tidy's rule `generated` compares. Prose around the marks is
 //! written by people.
 //!
-//! Layout: `types` reads structs with their comments, `config` makes the configuration's tables,
+//! Layout: `types` reads structs with their comments, `api` makes the tables of routes and verbs, `config` makes the configuration's tables,
 //! `metrics` the table of metrics.
 
+mod api;
 mod config;
 mod metrics;
 mod types;
@@ -31,6 +32,8 @@ pub(crate) struct Made {
 /// Every generated part.
 pub(crate) fn made(tree: &Tree) -> Vec<Made> {
     vec![
+        Made { path: "docs/guide/api.md", text: api::routes(tree) },
+        Made { path: "docs/guide/verbs.md", text: api::verbs(tree) },
         Made { path: "docs/guide/config.md", text: config::tables(tree) },
         Made { path: "docs/guide/metrics.md", text: metrics::table(tree) },
     ]

@@ -102,7 +102,8 @@ fn tag_in(attribute: &str) -> Option<String> {
     Some(rest.split('"').next()?.to_owned())
 }
 
-fn snake(name: &str) -> String {
+/// `VerifyFull` as `verify_full`.
+pub(crate) fn snake(name: &str) -> String {
     let mut out = String::new();
     for (at, c) in name.char_indices() {
         if c.is_ascii_uppercase() && at > 0 {
