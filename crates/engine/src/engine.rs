@@ -1,28 +1,107 @@
-//! The door: what control calls.
+//! The door: what control calls, and what every worker shares.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use journal::Bucket;
+use arc_swap::ArcSwap;
+use family::{Database, Feed, PortError, Trouble};
+use journal::{Bucket, Cause};
 use model::{Dataset, Divergence, DivergenceState, Key, Side};
 use parking_lot::Mutex;
-use tokio::sync::OwnedRwLockWriteGuard;
+use routing::RoutingTable;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::backfill::Backfill;
 use crate::error::EngineError;
+use crate::ledger::Ledger;
 use crate::parts::{Filter, Parts};
-use crate::status::{Drained, InStep, NotDrained, Status};
+use crate::progress::{ProgressError, SideFacts};
+use crate::recheck::Recheck;
+use crate::sampler::Meter;
+use crate::side::SideState;
+use crate::status::{Drained, InStep, NotDrained, Status, Totals};
+use crate::throttle::Throttler;
+use crate::verify::Verify;
+use crate::{copier, decide, feed, marks, recheck, sampler, start, verify};
+
+/// How long a shutdown waits for batches in hand before it abandons them.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Makes the secondary equal to the authority and says how far it is.
 pub struct Engine {
     pub(crate) parts: Parts,
-    #[allow(dead_code)]
-    pub(crate) state: Mutex<()>,
+    sides: [SideState; 2],
+    pub(crate) totals: Counters,
+    pub(crate) meter: Meter,
+    pub(crate) throttle: Throttler,
+    /// Copiers hold it shared per batch; a [`Hold`] has it alone.
+    pub(crate) gate: Arc<RwLock<()>>,
+    ready: watch::Sender<bool>,
+    /// Hashes of records that were on the target before us and are not decided about.
+    pub(crate) existing: Mutex<HashSet<u64>>,
+    pub(crate) filter: ArcSwap<Filter>,
+    pub(crate) backfill: Backfill,
+    pub(crate) recheck: Recheck,
+    pub(crate) verify: Verify,
+    pub(crate) ledger: Ledger,
+    store_error: Mutex<Option<String>>,
+    started: AtomicBool,
+    pub(crate) stop: CancellationToken,
+    /// Ends what did not end by itself within the grace.
+    abandon: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// Counters since the process began.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) copied: AtomicU64,
+    pub(crate) bulk: AtomicU64,
+    pub(crate) moved: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) removed: AtomicU64,
+    pub(crate) turned: AtomicU64,
+    pub(crate) echoes: AtomicU64,
+    pub(crate) foreign: AtomicU64,
+    pub(crate) gaps: AtomicU64,
+    pub(crate) conflicts_overwritten: AtomicU64,
+    pub(crate) conflicts_kept: AtomicU64,
+    pub(crate) conflicts_failed: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn read(&self) -> Totals {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Totals {
+            copied: of(&self.copied),
+            moved: of(&self.moved),
+            retries: of(&self.retries),
+            removed: of(&self.removed),
+            turned: of(&self.turned),
+            echoes: of(&self.echoes),
+            foreign_on_secondary: of(&self.foreign),
+            gaps: of(&self.gaps),
+            conflicts_overwritten: of(&self.conflicts_overwritten),
+            conflicts_kept: of(&self.conflicts_kept),
+            conflicts_failed: of(&self.conflicts_failed),
+        }
+    }
 }
 
 /// While it lives no copier applies anything. Hold it from "drained" until the table with the
 /// new authority is published; dropping it lets the copiers go on, under the new table.
 pub struct Hold {
     _gate: OwnedRwLockWriteGuard<()>,
+}
+
+impl Hold {
+    pub(crate) const fn new(gate: OwnedRwLockWriteGuard<()>) -> Self {
+        Self { _gate: gate }
+    }
 }
 
 /// What to compare.
@@ -48,172 +127,351 @@ pub enum RepairScope {
 /// What a repair did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RepairPlan {
-    /// Per record: the key, what the secondary has now (masked; the before-image's summary), and
-    /// what the authority has (masked).
-    pub records: Vec<(Key, String, String)>,
+    /// Each record.
+    pub records: Vec<RepairStep>,
     /// How many of them are removals on the secondary.
     pub removals: usize,
     /// Whether it was done.
     pub done: bool,
 }
 
-#[allow(unused_variables, clippy::unused_async)]
+/// One record of a repair, values masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepairStep {
+    /// Which record.
+    pub key: Key,
+    /// What the secondary has now, and loses.
+    pub before: String,
+    /// What the authority has, and the secondary gets.
+    pub after: String,
+}
+
 impl Engine {
     /// An engine that does nothing until [`Engine::start`].
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, state: Mutex::new(()) })
+        Arc::new(Self {
+            sides: [SideState::new(), SideState::new()],
+            totals: Counters::default(),
+            meter: Meter::new(),
+            throttle: Throttler::new(parts.config.bulk_rate_max),
+            gate: Arc::default(),
+            ready: watch::Sender::new(false),
+            existing: Mutex::default(),
+            filter: ArcSwap::default(),
+            backfill: Backfill::new(),
+            recheck: Recheck::new(),
+            verify: Verify::new(),
+            ledger: Ledger::default(),
+            store_error: Mutex::default(),
+            started: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+            abandon: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            parts,
+        })
     }
 
     /// Loads what is durable and spawns the workers. They first kill what older boots left on
-    /// either side, and recheck the buckets that were marked. Call once, inside a runtime.
+    /// either side, and look again at the buckets that were marked and the records that were
+    /// parked. Does not wait for the databases. Fails when the store does, or when called twice.
     pub async fn start(self: &Arc<Self>) -> Result<(), EngineError> {
-        Err(EngineError::Closed)
+        if self.started.swap(true, Ordering::SeqCst) || self.stop.is_cancelled() {
+            return Err(EngineError::Closed);
+        }
+        let durable = self.parts.progress.load().await?;
+        self.restore(&durable);
+        for part in 0..self.parts.journal.copiers() {
+            let (engine, abandon) = (Arc::clone(self), self.abandon.clone());
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = copier::run(engine, part) => {}
+                    () = abandon.cancelled() => {}
+                }
+            });
+        }
+        self.spawn(start::prologue(Arc::clone(self), durable));
+        self.spawn(marks::run(Arc::clone(self)));
+        self.spawn(recheck::run(Arc::clone(self)));
+        self.spawn(sampler::run(Arc::clone(self)));
+        self.spawn(sampler::heal(Arc::clone(self), Side::Source));
+        self.spawn(sampler::heal(Arc::clone(self), Side::Target));
+        self.spawn(feed::cover_unnamed_writes(Arc::clone(self)));
+        self.spawn(verify::audit(Arc::clone(self)));
+        Ok(())
     }
 
-    /// Stops every worker, letting the batch in hand end. The journal stays as it is.
-    pub async fn shutdown(&self) {}
+    /// Stops every worker, letting batches in hand end within five seconds. The journal keeps
+    /// what is dirty; another engine may be started on it.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
+            self.abandon.cancel();
+            self.tasks.wait().await;
+        }
+    }
 
     /// Opens a side's change feed and keeps it open. Every change that begins after this returns
     /// is seen. Fine when it is open already.
     pub async fn open_feed(self: &Arc<Self>, side: Side) -> Result<(), EngineError> {
-        Err(EngineError::Closed)
+        self.feed_open(side).await
     }
 
     /// Closes a side's change feed.
-    pub async fn close_feed(&self, side: Side) {}
+    pub async fn close_feed(&self, side: Side) {
+        self.feed_close(side).await;
+    }
 
     /// Waits until every change made on a side before this call has reached the journal.
     pub async fn feed_fence(&self, side: Side, deadline: Duration) -> Result<(), EngineError> {
-        Err(EngineError::Closed)
+        let attempts = async {
+            let mut failures = 0;
+            while !self.fence_once(side).await {
+                failures += 1;
+                tokio::time::sleep(self.delay(failures)).await;
+            }
+        };
+        let within = tokio::time::timeout(deadline, attempts).await;
+        within.map_err(|_| EngineError::Deadline(format!("the {side}'s feed passed no fence")))
     }
 
-    /// Starts copying history, or resumes where a former process stopped.
-    pub async fn start_backfill(self: &Arc<Self>, filter: Filter) -> Result<(), EngineError> {
-        Err(EngineError::Closed)
+    /// Starts copying history, or resumes where a former process stopped. Refused for conflict
+    /// policies that are not built.
+    pub fn start_backfill(self: &Arc<Self>, filter: Filter) -> Result<(), EngineError> {
+        self.backfill_start(filter)
     }
 
     /// Pauses the copy of history; live changes go on.
-    pub fn pause_backfill(&self) {}
+    pub fn pause_backfill(&self) {
+        self.backfill.pause(true);
+    }
 
     /// Resumes it.
-    pub fn resume_backfill(&self) {}
+    pub fn resume_backfill(&self) {
+        self.backfill.pause(false);
+    }
 
     /// Offers every key of these buckets again, from both sides.
-    pub fn recheck(&self, buckets: &[Bucket], why: &str) {}
+    pub fn recheck(&self, buckets: &[Bucket], why: &str) {
+        self.recheck_buckets(buckets, Cause::Feed, why);
+    }
 
     /// Offers every key again, from both sides.
-    pub fn recheck_all(&self, why: &str) {}
+    pub fn recheck_all(&self, why: &str) {
+        self.recheck_everything(Cause::Feed, why);
+    }
 
     /// Changes the bulk lane's bound, in records per second.
-    pub fn set_bulk_rate(&self, rate: Option<u32>) {}
+    pub fn set_bulk_rate(&self, rate: Option<u32>) {
+        self.throttle.set_max(rate);
+    }
 
     /// Waits until nothing is dirty or in flight.
     pub async fn drain(&self, deadline: Duration) -> Result<Drained, NotDrained> {
-        let _ = deadline;
-        Err(self.undrained())
+        self.drained(deadline).await
     }
 
     /// Waits until nothing is dirty or in flight and stops the copiers at that instant.
-    #[allow(clippy::type_complexity)]
-    pub async fn drain_and_hold(&self, deadline: Duration) -> Result<(Drained, Hold), NotDrained> {
-        let _ = deadline;
-        Err(self.undrained())
+    pub async fn drain_and_hold(
+        &self,
+        deadline: Duration,
+    ) -> Result<(Drained, Hold), Box<NotDrained>> {
+        self.drained_and_held(deadline).await.map_err(Box::new)
     }
 
-    /// Whether the secondary is in step.
+    /// Whether the secondary is in step, and if not, every reason.
+    #[must_use]
     pub fn in_step(&self) -> InStep {
-        InStep { reasons: vec![("engine", "not started".into())] }
+        self.step()
     }
 
-    /// Starts a comparison of both sides.
+    /// Starts a comparison of both sides. Refused while one runs.
     pub fn start_verify(self: &Arc<Self>, scope: VerifyScope) -> Result<(), EngineError> {
-        Err(EngineError::Closed)
+        self.verify_start(scope)
     }
 
     /// Pauses it.
-    pub fn pause_verify(&self) {}
+    pub fn pause_verify(&self) {
+        self.verify.pause(true);
+    }
 
     /// Resumes it.
-    pub fn resume_verify(&self) {}
+    pub fn resume_verify(&self) {
+        self.verify.pause(false);
+    }
 
     /// Divergences, in key order, at most `max`; `None` is every state.
+    #[must_use]
     pub fn divergences(&self, state: Option<DivergenceState>, max: usize) -> Vec<Divergence> {
-        let _ = (state, max);
-        Vec::new()
+        self.ledger.list(state, max)
     }
 
     /// Decides that a divergence may stay. `false` when there is none.
     pub async fn accept(&self, key: &Key, reason: &str) -> Result<bool, EngineError> {
-        Err(EngineError::Closed)
+        let Some(accepted) = self.ledger.accept(key, reason) else { return Ok(false) };
+        self.parts.progress.save_divergences(&[accepted]).await?;
+        Ok(true)
     }
 
-    /// Writes the authority's state of these records again; only a later comparison clears a
-    /// divergence, and one is started.
+    /// Writes the authority's state of these records again, through the same lease as live
+    /// changes, so that it cannot overwrite a newer write. Only a later comparison clears a
+    /// divergence; one of the suspects is started.
     pub async fn repair(
         self: &Arc<Self>,
         scope: RepairScope,
         dry_run: bool,
     ) -> Result<RepairPlan, EngineError> {
-        Err(EngineError::Closed)
+        self.repair_records(scope, dry_run).await
     }
 
-    /// Takes a parked record off the list, to try it again or to leave both sides as they are.
-    /// `false` when it is not parked.
+    /// Takes a parked record off the list, to try it again (its absence is then explained by the
+    /// operator) or to leave both sides as they are. `false` when it is not parked.
     pub fn unpark(&self, key: &Key, retry: bool) -> bool {
-        let _ = (key, retry);
-        false
+        let now = tokio::time::Instant::now().into_std();
+        self.parts.journal.unpark(key, retry, now)
     }
 
     /// An operator vouches for a side: absences on it are believed again, and what was parked
     /// for them is looked at again.
     pub async fn clear_doubt(&self, side: Side) -> Result<(), EngineError> {
-        Err(EngineError::Closed)
+        self.side(side).set_doubt(None);
+        self.parts.progress.save_side(side, &self.facts(side)).await?;
+        for (key, parked) in self.parts.journal.parked(usize::MAX) {
+            if parked.code == decide::ABSENCE {
+                self.unpark(&key, true);
+            }
+        }
+        Ok(())
     }
 
     /// Everything there is to say.
+    #[must_use]
     pub fn status(&self) -> Status {
-        let side = || crate::status::SideStatus {
-            breaker: crate::status::BreakerState::Closed,
-            last_error: None,
-            failures: 0,
-            ping_p99_us: None,
-            feed: crate::status::FeedState::Closed,
-            doubt: None,
-            quarantined: 0,
-        };
-        Status {
-            epoch: self.parts.table.load().epoch,
-            lag_ms: 0,
-            depth: self.parts.journal.depth(),
-            in_step: self.in_step(),
-            copied_per_second: 0.0,
-            totals: Default::default(),
-            sides: [side(), side()],
-            last_progress_ms: 0,
-            stalled: None,
-            throttle: crate::status::Throttle { reason: "none", detail: String::new(), rate: None },
-            backfill: Default::default(),
-            recheck: Default::default(),
-            verify: Default::default(),
-            divergences: Default::default(),
-            divergences_dropped: 0,
-            parked: Vec::new(),
-            undo: Default::default(),
-            store_error: None,
+        self.snapshot()
+    }
+}
+
+/// What workers share.
+impl Engine {
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    pub(crate) const fn side(&self, side: Side) -> &SideState {
+        &self.sides[side.index()]
+    }
+
+    pub(crate) fn database(&self, side: Side) -> &Arc<dyn Database> {
+        match side {
+            Side::Source => &self.parts.source,
+            Side::Target => &self.parts.target,
         }
     }
 
-    fn undrained(&self) -> NotDrained {
-        let depth = self.parts.journal.depth();
-        NotDrained {
-            live: depth.live,
-            bulk: depth.bulk,
-            in_flight: depth.in_flight,
-            parked: depth.parked,
-            unnamed: self.parts.journal.anything_pending(),
-            oldest: None,
-            cause: "not started".into(),
+    /// Who decides about a key.
+    pub(crate) fn authority_of(&self, table: &RoutingTable, key: &Key) -> Side {
+        let tenant = match &self.parts.config.tenant_rule {
+            Some(rule) if !table.authority.moved.is_empty() => {
+                self.parts.family.tenant_of(rule, key)
+            }
+            _ => None,
+        };
+        table.authority.of(tenant.as_ref())
+    }
+
+    /// Whether a side decides about anything.
+    pub(crate) fn decides(&self, side: Side) -> bool {
+        let table = self.parts.table.load();
+        table.authority.default == side || !table.authority.moved.is_empty()
+    }
+
+    /// A port call that cannot hang.
+    pub(crate) async fn bounded<T>(
+        &self,
+        side: Side,
+        call: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let limit = self.parts.config.call_timeout;
+        tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
+            let message = format!("the {side} did not answer within {limit:?}");
+            Err(PortError::new(Trouble::Unreachable, "EXO-ENG-011", message))
+        })
+    }
+
+    pub(crate) async fn open_feed_of(&self, side: Side) -> Result<Box<dyn Feed>, PortError> {
+        self.bounded(side, self.database(side).feed()).await
+    }
+
+    pub(crate) fn port_failed(&self, side: Side, error: &PortError) {
+        if decide::concerns_the_side(error.trouble) {
+            self.side(side).failed(error, self.parts.config.backoff);
         }
+    }
+
+    /// A growing delay for loops that try again.
+    pub(crate) fn delay(&self, failures: u32) -> Duration {
+        decide::backoff(failures, &Key::new(b""), &self.parts.config)
+    }
+
+    pub(crate) fn both_well(&self) -> bool {
+        self.sides.iter().all(SideState::is_well)
+    }
+
+    pub(crate) async fn until_both_well(&self) {
+        for side in &self.sides {
+            side.well().await;
+        }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    pub(crate) fn set_ready(&self) {
+        self.ready.send_replace(true);
+    }
+
+    pub(crate) async fn until_ready(&self) {
+        // The sender lives in `self`: it cannot have gone.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    pub(crate) fn copied(&self, records: u64, bulk: u64) {
+        self.totals.copied.fetch_add(records, Ordering::Relaxed);
+        self.totals.bulk.fetch_add(bulk, Ordering::Relaxed);
+        self.meter.progressed();
+    }
+
+    pub(crate) fn store_failed(&self, error: &ProgressError) {
+        tracing::error!(code = "EXO-ENG-004", %error, "the store cannot keep progress");
+        *self.store_error.lock() = Some(error.to_string());
+    }
+
+    pub(crate) fn store_error(&self) -> Option<String> {
+        self.store_error.lock().clone()
+    }
+
+    pub(crate) fn facts(&self, side: Side) -> SideFacts {
+        let state = self.side(side);
+        SideFacts { incarnation: state.incarnation.lock().clone(), doubt: state.doubt() }
+    }
+
+    pub(crate) async fn save_side(&self, side: Side) {
+        if let Err(error) = self.parts.progress.save_side(side, &self.facts(side)).await {
+            self.store_failed(&error);
+        }
+    }
+
+    /// As `save_side`, from where nothing can be awaited.
+    pub(crate) fn remember_side(self: &Arc<Self>, side: Side) {
+        let engine = Arc::clone(self);
+        self.spawn(async move { engine.save_side(side).await });
     }
 }

@@ -5,17 +5,32 @@
 //! lease); what it copies is what the record *is now* on the authority of the table's epoch.
 //! Every clock is tokio's, so that tests can pause it.
 //!
-//! Layout: `parts` and `progress` are what it is given, `status` what it says, `engine` the door.
-//! `decide` holds the pure rules; `copier`, `feed`, `backfill`, `recheck`, `marks`, `verify` and
-//! `sampler` are loops around them.
+//! Layout: `parts` and `progress` are what it is given, `status` and `report` what it says,
+//! `engine` the door. `decide` and `throttle` hold the pure rules; `start`, `copier`, `feed`,
+//! `backfill` (with `scan`), `recheck`, `marks`, `verify` (with `ledger`) and `sampler` are loops
+//! around them; `side` is what is known of a side.
 
+mod backfill;
+mod copier;
+mod decide;
 mod engine;
 mod error;
+mod feed;
+mod ledger;
+mod marks;
 mod parts;
 mod progress;
+mod recheck;
+mod report;
+mod sampler;
+mod scan;
+mod side;
+mod start;
 mod status;
+mod throttle;
+mod verify;
 
-pub use engine::{Engine, Hold, RepairPlan, RepairScope, VerifyScope};
+pub use engine::{Engine, Hold, RepairPlan, RepairScope, RepairStep, VerifyScope};
 pub use error::EngineError;
 pub use parts::{Config, DIVERGENCES_MAX, EXISTING_MAX, Filter, KeyFilter, PARKED_MAX, Parts};
 pub use progress::{Durable, Fill, MemoryProgress, Progress, ProgressError, SideFacts, Verified};

@@ -62,8 +62,11 @@ pub struct Config {
     pub in_step_lag_max: Duration,
     /// First and largest delay between attempts.
     pub backoff: (Duration, Duration),
-    /// Consecutive failures of a side that open its breaker.
-    pub breaker_after: u32,
+    /// No call of a port may take longer.
+    pub call_timeout: Duration,
+    /// Without an open feed on the authority nothing is said to be in step, for writes that
+    /// bypass every interlay would not be seen.
+    pub feed_required: bool,
     /// Attempts before a record that a server rejects is parked.
     pub reject_attempts: u32,
     /// No progress for this long, with work outstanding, is named a stall.
@@ -90,7 +93,8 @@ impl Default for Config {
             live_depth_max: 20_000,
             in_step_lag_max: Duration::from_secs(2),
             backoff: (Duration::from_millis(20), Duration::from_secs(5)),
-            breaker_after: 3,
+            call_timeout: Duration::from_secs(30),
+            feed_required: true,
             reject_attempts: 3,
             stall_after: Duration::from_secs(60),
             verify_pause: Duration::from_millis(500),

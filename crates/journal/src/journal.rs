@@ -280,6 +280,21 @@ impl Journal {
         self.watchers.tell();
     }
 
+    /// Gives back every lease nobody will finish: their copiers are gone, and what they sent is
+    /// proved dead. Call before new copiers begin.
+    pub fn reclaim(&self) {
+        for (index, shard) in self.shards.iter().enumerate() {
+            shard.lock().reclaim();
+            self.ring(index);
+        }
+    }
+
+    /// Whether this key alone is in flight, dirty or parked.
+    #[must_use]
+    pub fn is_busy(&self, key: &Key) -> bool {
+        self.shard_of(key).1.lock().entries.contains_key(key)
+    }
+
     /// Waits until the secondary has everything a settled write changed, or the key was parked.
     /// Returns at once for what is equal already. The caller bounds it.
     pub async fn copied(&self, settlement: Settlement) {

@@ -130,7 +130,7 @@ impl Markers {
     }
 
     /// Asks for every bucket's bit; whether all are on disk.
-    pub(crate) fn demand_all(&self) -> bool {
+    pub fn demand_all(&self) -> bool {
         if self.is_all_durable() {
             return true;
         }

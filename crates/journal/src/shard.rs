@@ -153,6 +153,17 @@ impl Shard {
         }
     }
 
+    pub(crate) fn reclaim(&mut self) {
+        let orphans = self.entries.iter().filter(|(_, e)| e.leased.is_some());
+        let orphans: Vec<Key> = orphans.map(|(key, _)| key.clone()).collect();
+        for key in orphans {
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.leased = None;
+            }
+            self.requeue(&key);
+        }
+    }
+
     /// Returns whether the key went back to a queue, now or later.
     pub(crate) fn finish(&mut self, leased: &Leased, how: Finished, now: Instant) -> bool {
         let Some(entry) = self.entries.get_mut(&leased.key) else { return false };

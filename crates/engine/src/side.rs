@@ -1,0 +1,196 @@
+//! One side as the engine meets it: breaker, doubt, recent copies, pings.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use family::{Doubt, PortError};
+use journal::key_hash;
+use model::Key;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::decide::is_serious;
+use crate::feed::FeedSlot;
+use crate::status::{BreakerState, SideStatus};
+
+/// Round trips kept for the p99.
+const PINGS: usize = 64;
+/// Own copies remembered to tell an echo from somebody else's write.
+const TOUCHED: usize = 200_000;
+/// How long an own copy explains an echo.
+const ECHO_WITHIN: Duration = Duration::from_secs(60);
+
+pub(crate) struct SideState {
+    health: Mutex<Health>,
+    well: watch::Sender<bool>,
+    doubt: Mutex<Option<Doubt>>,
+    pub(crate) incarnation: Mutex<String>,
+    pub(crate) feed: FeedSlot,
+    pings: Mutex<VecDeque<u64>>,
+    pub(crate) quarantined: AtomicU64,
+    touched: Mutex<Touched>,
+}
+
+#[derive(Default)]
+struct Health {
+    failures: u32,
+    open_until: Option<Instant>,
+    last_error: Option<String>,
+}
+
+#[derive(Default)]
+struct Touched {
+    when: HashMap<u64, Instant>,
+    order: VecDeque<(Instant, u64)>,
+}
+
+impl SideState {
+    pub(crate) fn new() -> Self {
+        Self {
+            health: Mutex::default(),
+            well: watch::Sender::new(true),
+            doubt: Mutex::new(None),
+            incarnation: Mutex::default(),
+            feed: FeedSlot::default(),
+            pings: Mutex::default(),
+            quarantined: AtomicU64::new(0),
+            touched: Mutex::default(),
+        }
+    }
+
+    /// Opens the breaker. Only the medic closes it again, after a probe.
+    pub(crate) fn failed(&self, error: &PortError, backoff: (Duration, Duration)) {
+        let mut health = self.health.lock();
+        // A burst of copiers failing on one broken server is one failure.
+        if health.open_until.is_none() {
+            let delay = backoff.0.saturating_mul(1 << health.failures.min(20)).min(backoff.1);
+            health.failures = health.failures.saturating_add(1);
+            health.open_until = Some(Instant::now() + delay);
+        }
+        health.last_error = Some(error.to_string());
+        drop(health);
+        self.well.send_replace(false);
+    }
+
+    /// The medic's probe failed.
+    pub(crate) fn still_failing(&self, error: &str, backoff: (Duration, Duration)) {
+        let mut health = self.health.lock();
+        let delay = backoff.0.saturating_mul(1 << health.failures.min(20)).min(backoff.1);
+        health.failures = health.failures.saturating_add(1);
+        health.open_until = Some(Instant::now() + delay);
+        health.last_error = Some(error.to_owned());
+    }
+
+    /// The medic's probe succeeded. The count of failures stays until real work succeeds, so a
+    /// server that answers probes and fails work is tried ever more slowly.
+    pub(crate) fn recovered(&self) {
+        self.health.lock().open_until = None;
+        self.well.send_replace(true);
+    }
+
+    /// Work succeeded.
+    pub(crate) fn worked(&self) {
+        let mut health = self.health.lock();
+        if health.open_until.is_none() && health.failures > 0 {
+            health.failures = 0;
+            health.last_error = None;
+        }
+    }
+
+    pub(crate) fn open_until(&self) -> Option<Instant> {
+        self.health.lock().open_until
+    }
+
+    pub(crate) fn is_well(&self) -> bool {
+        *self.well.borrow()
+    }
+
+    /// Waits until the breaker is closed.
+    pub(crate) async fn well(&self) {
+        let mut well = self.well.subscribe();
+        // The sender lives in `self`: it cannot have gone.
+        let _ = well.wait_for(|well| *well).await;
+    }
+
+    /// Waits until the breaker is open.
+    pub(crate) async fn ill(&self) {
+        let mut well = self.well.subscribe();
+        let _ = well.wait_for(|well| !*well).await;
+    }
+
+    pub(crate) fn doubt(&self) -> Option<Doubt> {
+        *self.doubt.lock()
+    }
+
+    /// Records a doubt; a serious one is not replaced by a lesser one. `true` when it is news.
+    pub(crate) fn doubted(&self, new: Doubt) -> bool {
+        let mut doubt = self.doubt.lock();
+        if is_serious(*doubt) || *doubt == Some(new) {
+            return false;
+        }
+        *doubt = Some(new);
+        true
+    }
+
+    pub(crate) fn set_doubt(&self, doubt: Option<Doubt>) {
+        *self.doubt.lock() = doubt;
+    }
+
+    pub(crate) fn pinged(&self, took: Duration) {
+        let mut pings = self.pings.lock();
+        if pings.len() == PINGS {
+            pings.pop_front();
+        }
+        pings.push_back(took.as_micros() as u64);
+    }
+
+    pub(crate) fn ping_p99_us(&self) -> Option<u64> {
+        let mut sorted: Vec<u64> = self.pings.lock().iter().copied().collect();
+        sorted.sort_unstable();
+        sorted.get((sorted.len() * 99 / 100).min(sorted.len().saturating_sub(1))).copied()
+    }
+
+    /// Remembers that we are about to write these keys here.
+    pub(crate) fn touch<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
+        let now = Instant::now();
+        let mut touched = self.touched.lock();
+        for key in keys {
+            let hash = key_hash(key).0;
+            touched.when.insert(hash, now);
+            touched.order.push_back((now, hash));
+        }
+        while touched.order.len() > TOUCHED {
+            if let Some((at, hash)) = touched.order.pop_front()
+                && touched.when.get(&hash) == Some(&at)
+            {
+                touched.when.remove(&hash);
+            }
+        }
+    }
+
+    /// Whether an own copy explains a feed entry for this key.
+    pub(crate) fn explains(&self, key: &Key) -> bool {
+        let touched = self.touched.lock();
+        touched.when.get(&key_hash(key).0).is_some_and(|at| at.elapsed() < ECHO_WITHIN)
+    }
+
+    pub(crate) fn status(&self) -> SideStatus {
+        let health = self.health.lock();
+        let now = Instant::now();
+        SideStatus {
+            breaker: match health.open_until {
+                None => BreakerState::Closed,
+                Some(at) if at > now => BreakerState::Open(at - now),
+                Some(_) => BreakerState::Probing,
+            },
+            last_error: health.last_error.clone(),
+            failures: health.failures,
+            ping_p99_us: self.ping_p99_us(),
+            feed: self.feed.state(),
+            doubt: self.doubt(),
+            quarantined: self.quarantined.load(Ordering::Relaxed),
+        }
+    }
+}
