@@ -38,7 +38,7 @@ const fn entry(
 /// Every code of the control plane.
 pub const CODES: &[CodeInfo] = &[
     entry("EXO-API-400", "the request cannot be understood", 400, "exodus docs api"),
-    entry("EXO-API-401", "no valid token", 401, "exodus login, or set EXODUS_TOKEN"),
+    entry("EXO-API-401", "no valid token", 401, "set EXODUS_TOKEN, or use --token"),
     entry("EXO-API-403", "the token's roles do not allow this", 403, "exodus whoami"),
     entry("EXO-API-404", "there is no such thing", 404, "exodus status"),
     entry("EXO-API-409", "the present state does not allow this", 409, "exodus next"),
