@@ -87,15 +87,15 @@ pub fn moving(authority: &Authority, tenants: &BTreeSet<Tenant>, side: Side) -> 
     next
 }
 
-/// Whoever decides also answers; nothing is compared.
+/// Whoever decides also answers, and waits for nobody; nothing is compared.
 fn plain(s: &Situation) -> RoutingTable {
     RoutingTable {
         epoch: s.epoch,
         authority: s.authority.clone(),
         reads: ReadRouting::authority_only(),
         writes: match s.authority.default {
-            Side::Source => s.policy_before,
-            Side::Target => s.policy_after,
+            Side::Source => WritePolicy::OldAuthoritative,
+            Side::Target => WritePolicy::NewAuthoritative,
         },
         target_timeout_ms: s.target_timeout_ms,
         capture: s.capture,
@@ -106,7 +106,19 @@ fn plain(s: &Situation) -> RoutingTable {
 
 /// In step, then reads and writes in one change.
 fn big_bang(s: &Situation) -> RoutingTable {
-    RoutingTable { compare: sampled(s.sample_per_myriad), ..plain(s) }
+    kept(s)
+}
+
+/// Reads and writes at the authority, under the policy of the plan.
+fn kept(s: &Situation) -> RoutingTable {
+    let plain = plain(s);
+    let writes = match s.authority.default {
+        // Nothing follows without notes, so there is nothing a policy could wait for.
+        _ if !s.capture => plain.writes,
+        Side::Source => s.policy_before,
+        Side::Target => s.policy_after,
+    };
+    RoutingTable { writes, compare: sampled(s.sample_per_myriad), ..plain }
 }
 
 /// Reads shift by percent of cohorts; authority follows.
@@ -118,7 +130,7 @@ fn canary(s: &Situation) -> RoutingTable {
         lag_ms_max: s.lag_ms_max,
         pins: s.pins.clone(),
     };
-    RoutingTable { reads, compare: sampled(s.sample_per_myriad), ..plain(s) }
+    RoutingTable { reads, ..kept(s) }
 }
 
 /// The target answers everything off the client's path until one change makes it the authority.
@@ -128,7 +140,7 @@ fn blue_green(s: &Situation) -> RoutingTable {
     } else {
         s.sample_per_myriad
     };
-    RoutingTable { compare: sampled(sample), ..plain(s) }
+    RoutingTable { compare: sampled(sample), ..kept(s) }
 }
 
 /// Every tenant is read where it is decided; pinned clients may read elsewhere once verified.
@@ -140,13 +152,13 @@ fn user_by_user(s: &Situation) -> RoutingTable {
         lag_ms_max: s.lag_ms_max,
         pins: s.pins.clone(),
     };
-    RoutingTable { reads, compare: sampled(s.sample_per_myriad), ..plain(s) }
+    RoutingTable { reads, ..kept(s) }
 }
 
 /// The authority answers, always; the other side is only asked. (That authority stays with the
 /// source is the workflow's duty: a table never contradicts who decides.)
 fn shadow(s: &Situation) -> RoutingTable {
-    RoutingTable { compare: sampled(s.sample_per_myriad), ..plain(s) }
+    kept(s)
 }
 
 fn sampled(sample_per_myriad: u16) -> Option<Compare> {

@@ -118,7 +118,8 @@ pub struct Transition {
     pub actions: Vec<Action>,
     /// Sentences for whoever asked.
     pub notes: Vec<String>,
-    /// Whether anything but the time changed.
+    /// Whether anything changed that a restart would not learn again by itself; only then the
+    /// version grew and storing is needed. Keep the state in memory either way.
     pub changed: bool,
     /// Whether the state must be stored before the actions run. Where it need not, a crash merely
     /// repeats them.

@@ -92,6 +92,18 @@ impl Criterion {
         }
     }
 
+    /// The decision owner's veto: failed by one rejection, silent otherwise.
+    #[must_use]
+    pub fn veto(on_failure: OnFailure) -> Self {
+        Self {
+            fail_after: 1,
+            fail_window: 1,
+            pass_after: 1,
+            on_failure: Some(on_failure),
+            ..Self::shift(DECISION_OWNER_REJECTS)
+        }
+    }
+
     /// What a failure does here.
     #[must_use]
     pub fn reaction(&self, place: Place) -> OnFailure {

@@ -135,5 +135,9 @@ pub fn wake_at_ms(plan: &Plan, run: &RunState) -> Option<u64> {
         plan.evidence_max_age_ms.get::<EvidenceKind>(kind).map(|max| e.at_ms + max + 1)
     });
     let waivers = run.waivers.values().map(|w| w.expires_ms);
-    [flip, run.retry_at_ms, soak].into_iter().flatten().chain(stale).chain(waivers).min()
+    // A retry of a worker waits for the end of an incident; a rollback does not.
+    let retry = run
+        .retry_at_ms
+        .filter(|_| run.incident_hold.is_none() || run.place() == Place::RollbackBlocked);
+    [flip, retry, soak, run.lift_again_ms].into_iter().flatten().chain(stale).chain(waivers).min()
 }

@@ -131,7 +131,8 @@ pub(crate) fn age(plan: &Plan, run: &mut RunState) -> Vec<EvidenceKind> {
             turned.push(*kind);
         }
     }
-    run.waivers.retain(|_, w| w.expires_ms > now);
+    let expired = run.waivers.extract_if(.., |_, w| w.expires_ms <= now);
+    turned.extend(expired.map(|(kind, _)| kind));
     turned
 }
 

@@ -46,7 +46,7 @@ pub use run::{
     TenantBatch,
 };
 pub use saga::{
-    FlipAction, FlipInput, FlipKind, FlipState, FlipStep, FlipTerms, Flipped, LIFT_AGAIN_MS, Node,
+    FlipAction, FlipInput, FlipKind, FlipState, FlipStep, FlipTerms, Flipped, LIFT_MS, Node,
     PREPARE_MS, REHOME_MS, flip,
 };
 pub use step::step;

@@ -20,7 +20,8 @@ pub struct RunState {
     pub run: String,
     /// The migration it executes.
     pub migration: String,
-    /// Grows with every change except mere passing of time; what `If-Match` compares.
+    /// Grows with every change a person would want to know of before acting; what `If-Match`
+    /// compares. Time, lag, acknowledgements and uncounted samples do not let it grow.
     pub version: u64,
     /// The newest time the run was told, milliseconds since the Unix epoch. Never goes back.
     pub now_ms: u64,
@@ -58,7 +59,10 @@ pub struct RunState {
     pub nodes: BTreeMap<Node, Epoch>,
     /// The first epoch whose table notes writes, while capture is on.
     pub capture: Option<Epoch>,
-    /// Whether the first copy is complete.
+    /// Which copy this is, from 1. A new one begins when notes were interrupted, or when it is
+    /// asked for; frontiers of older rounds no longer count.
+    pub copy_round: u32,
+    /// Whether this round's copy is complete.
     pub backfilled: bool,
     /// How the secondary follows.
     pub following: Following,
@@ -70,6 +74,9 @@ pub struct RunState {
     pub batches_moved: usize,
     /// Sides that carry, or may carry, a fence of ours.
     pub fences: BTreeSet<Side>,
+    /// When lifting a fence that should not be there is tried again, in milliseconds since the Unix
+    /// epoch.
+    pub lift_again_ms: Option<u64>,
     /// The barrier under way.
     pub saga: Option<Saga>,
     /// A rollback that begins as soon as the barrier under way is through.
@@ -221,12 +228,14 @@ impl RunState {
             criteria: BTreeMap::new(),
             nodes: BTreeMap::new(),
             capture: None,
+            copy_round: 0,
             backfilled: false,
             following: Following::default(),
             verified: false,
             feeds_lost: BTreeSet::new(),
             batches_moved: 0,
             fences: BTreeSet::new(),
+            lift_again_ms: None,
             saga: None,
             rollback_asked: None,
             rolled_back_from: None,
@@ -256,6 +265,19 @@ impl RunState {
     #[must_use]
     pub fn source_decides_something(&self) -> bool {
         self.authority.default == Side::Source || !self.authority.moved.is_empty()
+    }
+
+    /// Sides that decide something and carry, or may carry, a fence nobody wants there.
+    #[must_use]
+    pub fn forgotten_fences(&self) -> Vec<Side> {
+        let decides = |side: &Side| match side {
+            Side::Source => self.source_decides_something(),
+            Side::Target => self.target_decides_something(),
+        };
+        match self.saga {
+            Some(_) => Vec::new(),
+            None => self.fences.iter().copied().filter(decides).collect(),
+        }
     }
 
     /// Whether every node serves at least this epoch.

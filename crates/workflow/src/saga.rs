@@ -27,8 +27,9 @@ pub const PREPARE_MS: u64 = 30_000;
 /// How long nodes may take to acknowledge the moved authority before the others are opened. A
 /// node later than that is still frozen and therefore harmless. In milliseconds.
 pub const REHOME_MS: u64 = 5_000;
-/// How long until lifting a fence is tried again, in milliseconds.
-pub const LIFT_AGAIN_MS: u64 = 1_000;
+/// How long an undo waits for the fence before it reopens without, in milliseconds. What stays
+/// fenced answers with errors instead of silence; the run goes on trying to lift it.
+pub const LIFT_MS: u64 = 1_000;
 
 /// One process that serves clients, by a name that is new with every start.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

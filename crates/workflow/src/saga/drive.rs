@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    FlipAction, FlipInput, FlipState, FlipStep, Flipped, LIFT_AGAIN_MS, Node, PREPARE_MS, REHOME_MS,
+    FlipAction, FlipInput, FlipState, FlipStep, Flipped, LIFT_MS, Node, PREPARE_MS, REHOME_MS,
 };
 
 /// One transition. Inputs that do not concern the present step change nothing.
@@ -71,14 +71,12 @@ fn finished(mut s: FlipState, outcome: &FlipInput, now: u64) -> Flipped {
         (S::Drain, I::DrainFailed { why, remaining }) => {
             unless_loss(s, &format!("the drain failed: {why}"), *remaining, now)
         }
-        (S::Undoing, I::FenceLifted { side }) if *side == s.terms.from => undone(s, now),
+        (S::Undoing, I::FenceLifted { side }) if *side == s.terms.from => {
+            s.fenced = false;
+            undone(s, now)
+        }
         (S::Undoing, I::LiftFailed { side, why }) if *side == s.terms.from => {
-            s.reason = Some(format!(
-                "{}; the fence could not be lifted yet: {why}",
-                s.reason.as_deref().unwrap_or("undone")
-            ));
-            s.deadline_ms = Some(now + LIFT_AGAIN_MS);
-            lazy(s, vec![])
+            still_fenced(s, why, now)
         }
         _ => same(s),
     }
@@ -231,7 +229,7 @@ fn accept_loss(mut s: FlipState) -> Flipped {
     stored(s, vec![])
 }
 
-fn tick(mut s: FlipState, now: u64) -> Flipped {
+fn tick(s: FlipState, now: u64) -> Flipped {
     if s.deadline_ms.is_none_or(|at| now < at) {
         return same(s);
     }
@@ -242,11 +240,7 @@ fn tick(mut s: FlipState, now: u64) -> Flipped {
             unless_loss(s, "the pause budget is used up", 0, now)
         }
         FlipStep::AwaitRehomed => done(s, now),
-        FlipStep::Undoing => {
-            s.deadline_ms = Some(now + LIFT_AGAIN_MS);
-            let side = s.terms.from;
-            lazy(s, vec![FlipAction::LiftFence { side }])
-        }
+        FlipStep::Undoing => still_fenced(s, "it took too long", now),
         FlipStep::LiftNew | FlipStep::OpenFeed => undo(s, "preparing took too long", now),
         FlipStep::AwaitQuiet | FlipStep::FenceOld => undo(s, "the pause budget is used up", now),
         FlipStep::Done | FlipStep::Undone => same(s),
@@ -267,7 +261,7 @@ fn resume(mut s: FlipState, live: BTreeSet<Node>, now: u64) -> Flipped {
             next
         }
         FlipStep::Undoing => {
-            s.deadline_ms = Some(now + LIFT_AGAIN_MS);
+            s.deadline_ms = Some(now + LIFT_MS);
             let side = s.terms.from;
             lazy(s, vec![FlipAction::LiftFence { side }])
         }
@@ -287,14 +281,13 @@ fn undo(mut s: FlipState, why: &str, now: u64) -> Flipped {
         return undone(s, now);
     }
     s.step = FlipStep::Undoing;
-    s.deadline_ms = Some(now + LIFT_AGAIN_MS);
+    s.deadline_ms = Some(now + LIFT_MS);
     let side = s.terms.from;
     stored(s, vec![FlipAction::LiftFence { side }])
 }
 
 fn undone(mut s: FlipState, now: u64) -> Flipped {
     s.step = FlipStep::Undone;
-    s.fenced = false;
     s.missing = BTreeSet::new();
     s.deadline_ms = None;
     s.ended_ms = Some(now);
@@ -305,6 +298,13 @@ fn undone(mut s: FlipState, now: u64) -> Flipped {
     }
     actions.push(FlipAction::CloseFeed { side: s.terms.to });
     stored(s, actions)
+}
+
+/// Reopens with the fence still recorded.
+fn still_fenced(mut s: FlipState, why: &str, now: u64) -> Flipped {
+    let undone_for = s.reason.as_deref().unwrap_or("undone");
+    s.reason = Some(format!("{undone_for}; the fence could not be lifted yet: {why}"));
+    undone(s, now)
 }
 
 const fn same(state: FlipState) -> Flipped {

@@ -261,7 +261,10 @@ fn ended(plan: &Plan, run: &mut RunState, out: &mut Out) {
     if run.rollback_asked.is_some() && !rolling {
         return match run.target_decides_something() {
             true => rollback(plan, run, out),
-            false => moves::rolled_back(run, &saga.by, out),
+            false => {
+                let by = run.rollback_asked.take().map_or(saga.by, |asked| asked.by);
+                moves::rolled_back(run, &by, out);
+            }
         };
     }
     match saga.falls {

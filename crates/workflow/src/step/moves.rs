@@ -51,9 +51,6 @@ pub(super) fn advance(plan: &Plan, run: &mut RunState, by: &str, out: &mut Out) 
             if let Step::Reads { index } = step {
                 run.reads_percent = plan.canary_steps.get(index).copied().unwrap_or(100);
             }
-            if step == Step::Seeding {
-                restart_copy(run);
-            }
             enter(run, step, by, out);
         }
         (_, None) => {}
@@ -61,10 +58,11 @@ pub(super) fn advance(plan: &Plan, run: &mut RunState, by: &str, out: &mut Out) 
 }
 
 /// Data is copied and verified anew.
-pub(super) fn restart_copy(run: &mut RunState) {
+pub(super) fn copy_anew(run: &mut RunState, why: &str) {
+    run.copy_round += 1;
     run.backfilled = false;
     run.verified = false;
-    spoil(run, [crate::evidence::EvidenceKind::Verify], "the copy began anew");
+    spoil(run, [crate::evidence::EvidenceKind::Verify], why);
 }
 
 /// Goes to the step before. `why_not` has made sure that there is one.
@@ -83,7 +81,7 @@ pub(super) fn step_back(plan: &Plan, run: &mut RunState, by: &str, why: &str, ou
         }
         Step::Seeding => Step::Rehearsal,
         Step::Verifying => {
-            restart_copy(run);
+            copy_anew(run, "the copy began anew");
             Step::Seeding
         }
         Step::Reads { index: 0 } => {
@@ -129,13 +127,16 @@ pub(super) fn rollback(plan: &Plan, run: &mut RunState, asked: RollbackAsked, ou
         Place::RollingBack if run.rollback_asked.is_some() => {
             return barrier::hurry_rollback(plan, run, asked, out);
         }
-        Place::RollbackBlocked | Place::RollingBack => {}
+        Place::RollbackBlocked => {}
+        Place::RollingBack => {
+            run.rolled_back_from.get_or_insert(Place::ServingTarget);
+        }
         place => run.rolled_back_from = Some(place),
     }
     stop_rehearsal(run, out);
     run.held = None;
     run.panicked = None;
-    void_all(run);
+    run.approvals.clear();
     out.emit(
         "rollback_asked",
         vec![
@@ -178,21 +179,13 @@ pub(super) fn blocked(run: &mut RunState, reason: &str, out: &mut Out) {
     out.notify(true, format!("rollback blocked: {reason}; tried again in {} s", wait / 1_000));
 }
 
-fn void_all(run: &mut RunState) {
-    run.approvals.clear();
-}
-
 /// Where to go after a rollback.
 pub(super) fn go_again(run: &mut RunState, by: &str, out: &mut Out) {
     let step = match run.rolled_back_from {
-        Some(place) if place.moves_data() => {
-            if run.backfilled && run.capture.is_some() {
-                Step::Verifying
-            } else {
-                restart_copy(run);
-                Step::Seeding
-            }
-        }
+        Some(place) if place.moves_data() => match run.backfilled && run.capture.is_some() {
+            true => Step::Verifying,
+            false => Step::Seeding,
+        },
         Some(Place::Tap) => Step::Tap,
         Some(Place::Analyze) => Step::Analyze,
         Some(Place::Compare) => Step::Compare,

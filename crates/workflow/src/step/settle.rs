@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
-use model::Side;
 use routing::RoutingTable;
 
 use super::Out;
+use super::moves::copy_anew;
 use crate::action::{Action, Transition, Worker};
 use crate::derive::{table_for, wants_capture, workers};
 use crate::evidence::{Evidence, EvidenceKind};
@@ -24,6 +24,7 @@ pub(super) fn settle(
         new.capture = None;
     } else if new.capture.is_none() {
         new.capture = Some(new.epoch.max(old.epoch).next());
+        copy_anew(&mut new, "notes were not taken all the time");
     }
     let same_table = unstamped(plan, old) == unstamped(plan, &new);
     if new.epoch == old.epoch && (!same_table || out.republish) {
@@ -47,18 +48,14 @@ pub(super) fn settle(
         started.insert(Worker::Verify);
     }
     actions.extend(started.into_iter().map(|worker| Action::Start { worker, epoch }));
-    if resumed {
-        actions.extend(forgotten_fences(&new));
-    }
     actions.extend(asked_approval(plan, old, &new));
     actions.extend(out.actions);
 
-    let changed = changed(old, &new);
+    let changed = worth_storing(old, &new);
     if changed {
         new.version = old.version + 1;
     }
-    let quiet_flip = new.saga.is_some() && old.saga.is_some() && !out.durable;
-    let durable = changed && !(quiet_flip && new.epoch == old.epoch);
+    let durable = changed && (out.durable || !only_saga_changed(old, &new));
     Transition { state: new, actions, notes: out.notes, changed, durable }
 }
 
@@ -71,22 +68,31 @@ fn proved(run: &RunState) -> bool {
     run.evidence.get(&EvidenceKind::Verify).is_some_and(Evidence::holds)
 }
 
-fn changed(old: &RunState, new: &RunState) -> bool {
-    let mut at_the_same_time = old.clone();
-    at_the_same_time.now_ms = new.now_ms;
-    at_the_same_time != *new
+/// Whether nothing but a barrier's own progress changed, so that a restart takes it up earlier.
+fn only_saga_changed(old: &RunState, new: &RunState) -> bool {
+    let mut like_new = old.clone();
+    if old.saga.is_some() && new.saga.is_some() {
+        like_new.saga.clone_from(&new.saga);
+    }
+    !worth_storing(&like_new, new)
 }
 
-/// A fence on a side that decides is a fence that a crash left behind.
-fn forgotten_fences(run: &RunState) -> Vec<Action> {
-    if run.saga.is_some() {
-        return Vec::new();
+/// Whether more changed than what a restart learns again by itself.
+fn worth_storing(old: &RunState, new: &RunState) -> bool {
+    let mut like_new = old.clone();
+    like_new.now_ms = new.now_ms;
+    like_new.lift_again_ms = new.lift_again_ms;
+    like_new.nodes.clone_from(&new.nodes);
+    like_new.following.lag_ms = new.following.lag_ms;
+    like_new.following.pending = new.following.pending;
+    for (name, judged) in &mut like_new.criteria {
+        if let Some(newer) = new.criteria.get(name)
+            && newer.verdict == judged.verdict
+        {
+            judged.clone_from(newer);
+        }
     }
-    let decides = |side: &&Side| match side {
-        Side::Source => run.source_decides_something(),
-        Side::Target => run.target_decides_something(),
-    };
-    run.fences.iter().filter(decides).map(|side| Action::LiftFence { side: *side }).collect()
+    like_new != *new
 }
 
 /// Asks people once per digest: when a gate stands here that did not stand there, or when what

@@ -10,7 +10,7 @@ use crate::evidence::{Evidence, EvidenceKind, EvidenceOutcome, age, spoil};
 use crate::place::Place;
 use crate::plan::{OnStepFailure, Plan};
 use crate::run::{Following, Held, RollbackAsked, RunState, StepFailure};
-use crate::saga::{FlipInput, Node};
+use crate::saga::{FlipInput, LIFT_MS, Node};
 
 /// What time alone does; every event brings some.
 pub(super) fn time_passed(plan: &Plan, run: &mut RunState, out: &mut Out) {
@@ -20,10 +20,10 @@ pub(super) fn time_passed(plan: &Plan, run: &mut RunState, out: &mut Out) {
     let stale = age(plan, run);
     moves::reopen(plan, run, &stale, out);
     barrier::hear(plan, run, &FlipInput::Tick, out);
+    lift_forgotten(run, out);
     if run.saga.is_some() || run.retry_at_ms.is_none_or(|at| run.now_ms < at) {
         return;
     }
-    run.retry_at_ms = None;
     match run.place() {
         Place::RollbackBlocked => {
             let asked = run.rollback_asked.clone().unwrap_or_else(|| automatic("a retry is due"));
@@ -31,10 +31,22 @@ pub(super) fn time_passed(plan: &Plan, run: &mut RunState, out: &mut Out) {
             moves::rollback(plan, run, asked, out);
         }
         _ if run.incident_hold.is_none() => {
+            run.retry_at_ms = None;
             run.failure = None;
             out.emit("step_retried", vec![("retries", run.retries.to_string())]);
         }
         _ => {}
+    }
+}
+
+/// A fence on a side that decides is one that a crash or a dead server left behind.
+fn lift_forgotten(run: &mut RunState, out: &mut Out) {
+    let forgotten = run.forgotten_fences();
+    if forgotten.is_empty() {
+        run.lift_again_ms = None;
+    } else if run.lift_again_ms.is_none_or(|at| run.now_ms >= at) {
+        run.lift_again_ms = Some(run.now_ms + LIFT_MS);
+        out.actions.extend(forgotten.into_iter().map(|side| Action::LiftFence { side }));
     }
 }
 
@@ -143,7 +155,9 @@ fn is_current(run: &RunState, attempt: u64) -> bool {
 
 fn resumed(plan: &Plan, run: &mut RunState, nodes: &BTreeSet<Node>, out: &mut Out) {
     run.nodes = nodes.iter().map(|n| (n.clone(), Epoch(0))).collect();
+    run.lift_again_ms = None;
     barrier::resume(plan, run, out);
+    lift_forgotten(run, out);
     if run.rehearsing_since_ms.is_some() {
         out.actions.push(Action::BeginRehearsal { epoch: run.epoch });
     }
