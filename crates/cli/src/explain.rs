@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn the_nearest_name_is_found_only_when_near() {
         assert_eq!(
-            nearest("EXO-CLI-01", ["EXO-CLI-001", "EXO-RED-001"].into_iter()),
+            nearest("EXO-CLI-01", ["EXO-CLI-001", "EXO-TST-001"].into_iter()),
             Some("EXO-CLI-001")
         );
         assert_eq!(nearest("banana", ["EXO-CLI-001"].into_iter()), None);

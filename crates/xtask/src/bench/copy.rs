@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 
+use super::exodus;
 use super::process::{Running, find, server};
 use super::resp::{Connection, Reply};
 use super::stats::Spread;
@@ -21,18 +22,29 @@ pub(crate) struct Copied {
     pub(crate) rate: Option<Spread>,
 }
 
-/// The ceilings alone.
-pub(crate) fn ceilings(folder: &Path, keys: u64, rounds: usize) -> Result<Vec<Copied>> {
+/// The two ceilings and, from the repository at `root`, Exodus: interleaved.
+pub(crate) fn all(
+    root: Option<&Path>,
+    folder: &Path,
+    keys: u64,
+    rounds: usize,
+) -> Result<Vec<Copied>> {
     let pair = Pair::start(folder, keys)?;
-    let mut rates = [Vec::new(), Vec::new()];
-    for _ in 0..rounds {
+    let (mut alone, mut pipe, mut ours) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..rounds {
         pair.empty_target()?;
-        rates[0].push(restore(pair.target, keys)?);
+        alone.push(restore(pair.target, keys)?);
         pair.empty_target()?;
-        rates[1].push(scan_dump_restore(pair.source, pair.target, keys)?);
+        pipe.push(scan_dump_restore(pair.source, pair.target, keys)?);
+        if let Some(root) = root {
+            pair.empty_target()?;
+            ours.push(exodus::backfill(root, folder, round, pair.source, pair.target, keys)?);
+            ensure!(count(pair.target)? >= keys, "Exodus said done before every key was there");
+        }
     }
-    let [restore, pipe] = rates;
-    Ok(vec![copied(RESTORE, &restore), copied(PIPE, &pipe)])
+    let named = [(RESTORE, &alone), (PIPE, &pipe), ("exodus backfill", &ours)];
+    let made = named.into_iter().filter(|(_, rates)| !rates.is_empty());
+    Ok(made.map(|(name, rates)| copied(name, rates)).collect())
 }
 
 const RESTORE: &str = "RESTORE alone, one connection";

@@ -5,11 +5,12 @@
 //! processes started here are ended, by their handle. The load is bounded by a request count.
 //!
 //! Layout: `process` starts and ends servers, `contender` knows each peer's configuration,
-//! `load` drives `redis-benchmark`, `copy` measures backfill against its ceiling,
+//! `exodus` ours, `load` drives `redis-benchmark`, `copy` measures backfill against its ceiling,
 //! `stats` is the arithmetic, `report` writes the document.
 
 mod contender;
 mod copy;
+mod exodus;
 mod load;
 mod process;
 mod report;
@@ -37,6 +38,9 @@ pub(crate) struct Options {
     /// Keys of the backfill measurement.
     #[arg(long, default_value_t = 200_000)]
     keys: u64,
+    /// Only the peers, without Exodus; implies `--print`.
+    #[arg(long)]
+    peers_only: bool,
     /// Print the result instead of writing `docs/benchmarks.md`.
     #[arg(long)]
     print: bool,
@@ -48,6 +52,9 @@ const ROUNDS_MIN: usize = 6;
 pub(crate) fn redis(root: &Path, options: &Options) -> Result<()> {
     let work = tempfile::tempdir().context("a working directory")?;
     let mut contenders = Contender::peers(work.path())?;
+    if !options.peers_only {
+        contenders.extend(exodus::contenders(root, work.path())?);
+    }
     let abouts: Vec<_> = contenders.iter().map(|c| (c.name.clone(), c.about.clone())).collect();
     let names: Vec<String> = contenders.iter().map(|c| c.name.clone()).collect();
     let load_before = report::load_average();
@@ -70,7 +77,8 @@ pub(crate) fn redis(root: &Path, options: &Options) -> Result<()> {
         eprintln!("bench: round {} of {}", round + 1, options.rounds);
     }
     drop(contenders);
-    let copies = copy::ceilings(work.path(), options.keys, options.rounds)?;
+    let ours = (!options.peers_only).then_some(root);
+    let copies = copy::all(ours, work.path(), options.keys, options.rounds)?;
     let document = report::render(&report::Facts {
         options,
         table: &table,
@@ -79,7 +87,7 @@ pub(crate) fn redis(root: &Path, options: &Options) -> Result<()> {
         load_before,
         load_after: report::load_average(),
     });
-    if options.print {
+    if options.print || options.peers_only {
         println!("{document}");
         return Ok(());
     }

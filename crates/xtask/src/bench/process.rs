@@ -39,13 +39,18 @@ impl Running {
     }
 
     /// Waits until it answers PING on the port, or says what its log said.
-    pub(crate) fn ready(mut self, port: u16) -> Result<Self> {
+    pub(crate) fn ready(self, port: u16) -> Result<Self> {
+        self.until(|| ping(port))
+    }
+
+    /// Waits until the probe holds, or says what its log said.
+    pub(crate) fn until(mut self, probe: impl Fn() -> bool) -> Result<Self> {
         let deadline = Instant::now() + READY_MAX;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
                 bail!("ended with {status}: {}", self.tail());
             }
-            if ping(port) {
+            if probe() {
                 return Ok(self);
             }
             std::thread::sleep(Duration::from_millis(20));
