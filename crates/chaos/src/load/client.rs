@@ -96,6 +96,29 @@ impl Client {
         self.sequence
     }
 
+    /// The name its connections carry.
+    pub(super) fn name(&self) -> String {
+        format!("load-{}", self.id)
+    }
+
+    /// All commands at once, each with a reply of its own; counts as one write.
+    pub(super) fn pipeline(
+        &mut self,
+        commands: &[Cmd],
+    ) -> Result<Vec<Result<Value, String>>, Reply> {
+        let began = Instant::now();
+        match self.connected(|conn| conn.batch(commands)) {
+            Ok(replies) => {
+                self.shared.board.answered(Class::Write, began);
+                for text in replies.iter().filter_map(|r| r.as_ref().err()) {
+                    self.shared.board.no(text);
+                }
+                Ok(replies)
+            }
+            Err(fault) => Err(self.finish(Class::Write, began, Err(fault))),
+        }
+    }
+
     /// One command.
     pub(super) fn call(&mut self, class: Class, command: &Cmd) -> Reply {
         let began = Instant::now();
@@ -191,7 +214,7 @@ impl Client {
         let opened = Conn::open_speaking(&address, i64::from(self.db), config.timeout, protocol);
         let opened = opened.and_then(|mut conn| {
             let mut name = cmd("CLIENT");
-            name.arg("SETNAME").arg(format!("load-{}", self.id));
+            name.arg("SETNAME").arg(self.name());
             // Nothing of the workload was sent yet, whatever happens here.
             conn.call(&name).map_err(|e| Fault::NotSent(e.to_string()))?;
             Ok(conn)

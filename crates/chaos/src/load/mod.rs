@@ -26,7 +26,8 @@ use client::{Client, Shared};
 use gate::Gate;
 pub use ledger::Ledger;
 use ops::{
-    append, bank, churn::Churn, counters::Counters, expiry::Expiry, reads, registers::Registers,
+    append, bank, churn::Churn, counters::Counters, expiry::Expiry, pipeline::Pipeline, reads,
+    registers::Registers,
 };
 use stats::Board;
 pub use stats::{Class, Stats};
@@ -217,6 +218,7 @@ fn ordinary(id: u16, db: u8, shared: &Arc<Shared>) -> Ledger {
     };
     let (mut counters, mut registers) = (Counters::default(), Registers::default());
     let (mut expiry, mut churn) = (Expiry::default(), Churn::default());
+    let mut pipeline = Pipeline::default();
     // Spread the clients over the first interval.
     let mut due = Instant::now() + interval.mul_f64(client.rng.below(100) as f64 / 100.0);
     while shared.gate.wait(due) {
@@ -231,12 +233,14 @@ fn ordinary(id: u16, db: u8, shared: &Arc<Shared>) -> Ledger {
             30..52 => counters.run(&mut client),
             52..64 => bank::run(&mut client),
             64..80 => registers.run(&mut client),
-            80..90 => expiry.run(&mut client),
-            _ => churn.run(&mut client),
+            80..88 => expiry.run(&mut client),
+            88..96 => churn.run(&mut client),
+            _ => pipeline.run(&mut client),
         }
     }
     registers.finish(&mut client);
     expiry.finish(&mut client);
     churn.finish(&mut client);
+    pipeline.finish(&mut client);
     client.ledger
 }

@@ -6,5 +6,6 @@ pub(crate) mod bank;
 pub(super) mod churn;
 pub(super) mod counters;
 pub(crate) mod expiry;
+pub(super) mod pipeline;
 pub(super) mod reads;
 pub(super) mod registers;
