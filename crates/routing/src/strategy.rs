@@ -27,8 +27,9 @@ pub struct Situation {
     pub capture: bool,
     /// Whether the secondary is copied, verified and followed by a working feed.
     pub verified: bool,
-    /// Percent of cohorts (0 to 100) that read from the target before authority moves, and after
-    /// it. Ignored by strategies that do not split reads.
+    /// How reads are spread. Like `reads_percent` ignored by strategies that do not split reads.
+    pub reads_mode: ReadMode,
+    /// For [`ReadMode::Percent`]: percent of cohorts (0 to 100) that read from the target.
     pub reads_percent: u8,
     /// Comparable requests mirrored, of 10,000. 0 turns comparing off.
     pub sample_per_myriad: u16,
@@ -121,10 +122,10 @@ fn kept(s: &Situation) -> RoutingTable {
     RoutingTable { writes, compare: sampled(s.sample_per_myriad), ..plain }
 }
 
-/// Reads shift by percent of cohorts; authority follows.
+/// Reads shift by percent of cohorts, or as an operator chose; authority follows.
 fn canary(s: &Situation) -> RoutingTable {
     let reads = ReadRouting {
-        mode: ReadMode::Percent,
+        mode: s.reads_mode,
         percent: s.reads_percent.min(100),
         secondary_ready: s.verified,
         lag_ms_max: s.lag_ms_max,

@@ -21,6 +21,7 @@ pub fn table_for(plan: &Plan, run: &RunState) -> RoutingTable {
         authority: run.authority.clone(),
         capture: run.capture.is_some(),
         verified: secondary_ready(run),
+        reads_mode: run.reads_mode.unwrap_or(model::ReadMode::Percent),
         reads_percent: run.reads_percent,
         sample_per_myriad: if compares(place) { plan.sample_per_myriad } else { 0 },
         freeze: match &run.saga {
@@ -32,9 +33,16 @@ pub fn table_for(plan: &Plan, run: &RunState) -> RoutingTable {
         policy_after: plan.policy_after,
         target_timeout_ms: plan.target_timeout_ms,
         lag_ms_max: plan.lag_ms_max,
-        pins: plan.pins.clone(),
+        pins: pins(plan, run),
     };
     generate(plan.strategy, &situation)
+}
+
+/// An operator's pins come first, so that they win over the plan's.
+fn pins(plan: &Plan, run: &RunState) -> Vec<(Vec<u8>, model::Side)> {
+    let chosen = run.pins.iter().map(|(client, side)| (client.clone(), *side));
+    let planned = plan.pins.iter().filter(|(client, _)| !run.pins.contains_key(client));
+    chosen.chain(planned.cloned()).collect()
 }
 
 /// Whether reads may leave the authority: data verified, and the feeds that tell of foreign

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use model::{Epoch, Side};
+use model::{Epoch, ReadMode, Side, Tenant};
 
 use crate::criteria::Verdict;
 use crate::evidence::{EvidenceKind, EvidenceOutcome};
@@ -103,7 +103,13 @@ model::wire_names! {
         /// Rehearse the barrier on a scratch keyspace.
         Rehearse => "rehearse",
         /// Choose the share of reads.
-        SetTraffic => "set_traffic",
+        SetTraffic => "traffic_set",
+        /// Pin or unpin a client's reads.
+        Pin => "traffic_pin",
+        /// Move tenants to the target.
+        TenantMove => "tenant_move",
+        /// Return tenants to the source.
+        TenantReturn => "tenant_return",
         /// Block cleanup and automatic decisions except rollback.
         IncidentHold => "incident_hold",
         /// End that.
@@ -170,10 +176,29 @@ pub enum Verb {
     Rehearse,
     /// Choose the share of reads.
     SetTraffic {
+        /// How reads are spread; none = by percent.
+        mode: Option<ReadMode>,
         /// Percent of cohorts that read from the target, 0 to 100.
         reads_percent: u8,
         /// Go up by more than 25 points at once.
         forced: bool,
+    },
+    /// Pin or unpin a client's reads.
+    Pin {
+        /// The client's user or name.
+        attribute: Vec<u8>,
+        /// To which side; none = no longer pinned by an operator.
+        side: Option<Side>,
+    },
+    /// Move tenants to the target, out of the order of the plan's batches.
+    TenantMove {
+        /// Which; all of them have to be in the plan.
+        tenants: BTreeSet<Tenant>,
+    },
+    /// Return tenants to the source.
+    TenantReturn {
+        /// Which.
+        tenants: BTreeSet<Tenant>,
     },
     /// Block cleanup and automatic decisions except rollback.
     IncidentHold,
@@ -204,6 +229,9 @@ impl Verb {
             Self::Waive { .. } => VerbKind::Waive,
             Self::Rehearse => VerbKind::Rehearse,
             Self::SetTraffic { .. } => VerbKind::SetTraffic,
+            Self::Pin { .. } => VerbKind::Pin,
+            Self::TenantMove { .. } => VerbKind::TenantMove,
+            Self::TenantReturn { .. } => VerbKind::TenantReturn,
             Self::IncidentHold => VerbKind::IncidentHold,
             Self::IncidentRelease => VerbKind::IncidentRelease,
             Self::Cleanup => VerbKind::Cleanup,

@@ -7,7 +7,7 @@ use crate::evidence::settled;
 use crate::gate::{Gate, GateVerdict, gate_verdict};
 use crate::place::{Place, Step};
 use crate::plan::Plan;
-use crate::run::RunState;
+use crate::run::{RunState, TenantBatch};
 
 /// One thing that is missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,11 +78,17 @@ pub fn ahead(plan: &Plan, run: &RunState) -> Option<Step> {
             Step::Reads { index: index + 1 }
         }
         Step::Reads { .. } => Step::ReadyToCutover,
-        Step::Tenants if run.batches_moved < plan.batches.len() => Step::Tenants,
+        Step::Tenants if next_batch(plan, run).is_some() => Step::Tenants,
         Step::Tenants => Step::ReadyToCutover,
         Step::ReadyToCutover => Step::CuttingOver,
         _ => return None,
     })
+}
+
+/// The first batch that is not with the target yet.
+#[must_use]
+pub fn next_batch<'a>(plan: &'a Plan, run: &RunState) -> Option<&'a TenantBatch> {
+    plan.batches.iter().find(|batch| !run.batch_moved(batch))
 }
 
 /// The gate that stands at a place.
@@ -215,7 +221,7 @@ fn durations(plan: &Plan, run: &RunState, list: &mut Vec<Need>) {
     let place = run.place();
     let soak = match place {
         Place::Reads | Place::ServingTarget => plan.soak_ms,
-        Place::Tenants if run.batches_moved > 0 => plan.soak_ms,
+        Place::Tenants if run.target_decides_something() => plan.soak_ms,
         _ => 0,
     };
     let at_least = soak.max(plan.min_duration_ms.get(&place).copied().unwrap_or(0));
@@ -253,7 +259,7 @@ fn checks(plan: &Plan, run: &RunState, list: &mut Vec<Need>) {
     let place = run.place();
     let judged = match place {
         Place::Reads | Place::ServingTarget => true,
-        Place::Tenants => run.batches_moved > 0,
+        Place::Tenants => run.target_decides_something(),
         _ => false,
     };
     if !judged {

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use model::{Epoch, Side, Tenant};
+use model::{Epoch, ReadMode, Side, Tenant};
 use routing::Authority;
 
 use crate::criteria::{Judgement, OnFailure};
@@ -39,6 +39,10 @@ pub struct RunState {
     pub authority_since_ms: u64,
     /// Percent of cohorts whose reads the strategy sends to the target.
     pub reads_percent: u8,
+    /// How an operator chose to spread reads instead, until the next step.
+    pub reads_mode: Option<ReadMode>,
+    /// Clients, by attribute, that an operator pinned to a side, besides the plan's.
+    pub pins: BTreeMap<Vec<u8>, Side>,
     /// Stay at this step: by an operator, a check, or a failure.
     pub held: Option<Held>,
     /// Pass through to the authority; shifting and comparing are off.
@@ -70,8 +74,6 @@ pub struct RunState {
     pub verified: bool,
     /// Sides whose feed is lost.
     pub feeds_lost: BTreeSet<Side>,
-    /// How many of the plan's batches of tenants are with the target.
-    pub batches_moved: usize,
     /// Sides that carry, or may carry, a fence of ours.
     pub fences: BTreeSet<Side>,
     /// When lifting a fence that should not be there is tried again, in milliseconds since the Unix
@@ -141,8 +143,6 @@ pub struct Saga {
     pub lands: Step,
     /// The step it falls back to when it is undone.
     pub falls: Step,
-    /// How many batches of tenants are with the target once it moved.
-    pub batches_moved: usize,
     /// Who asked for it.
     pub by: String,
 }
@@ -218,6 +218,8 @@ impl RunState {
             authority: Authority::whole(Side::Source),
             authority_since_ms: now_ms,
             reads_percent: 0,
+            reads_mode: None,
+            pins: BTreeMap::new(),
             held: None,
             panicked: None,
             incident_hold: None,
@@ -233,7 +235,6 @@ impl RunState {
             following: Following::default(),
             verified: false,
             feeds_lost: BTreeSet::new(),
-            batches_moved: 0,
             fences: BTreeSet::new(),
             lift_again_ms: None,
             saga: None,
@@ -278,6 +279,12 @@ impl RunState {
             Some(_) => Vec::new(),
             None => self.fences.iter().copied().filter(decides).collect(),
         }
+    }
+
+    /// Whether all tenants of a batch are with the target.
+    #[must_use]
+    pub fn batch_moved(&self, batch: &TenantBatch) -> bool {
+        batch.tenants.iter().all(|t| self.authority.of(Some(t)) == Side::Target)
     }
 
     /// Whether every node serves at least this epoch.

@@ -5,7 +5,8 @@
 //! restart that derives it again does nothing new.
 //!
 //! Layout: `step/asked.rs` the verbs, `step/told.rs` the facts, `step/barrier.rs` flips as part of
-//! a run, `step/moves.rs` entering steps and rolling back, `step/settle.rs` the difference.
+//! a run, `step/moves.rs` entering steps and rolling back, `step/traffic.rs` reads and tenants
+//! by hand, `step/settle.rs` the difference.
 
 mod asked;
 mod barrier;
@@ -13,6 +14,7 @@ mod gates;
 mod moves;
 mod settle;
 mod told;
+mod traffic;
 
 use crate::action::{Action, Refused, Transition};
 use crate::event::{Event, Fact};

@@ -50,6 +50,8 @@ pub const fn permitted(place: Place, verb: VerbKind) -> bool {
         V::SetTraffic => {
             matches!(place, P::Reads | P::ReadyToCutover | P::ServingTarget | P::WarmSource)
         }
+        V::Pin => place.moves_data(),
+        V::TenantMove | V::TenantReturn => matches!(place, P::Tenants),
     }
 }
 
@@ -100,6 +102,10 @@ pub fn why_not(plan: &Plan, run: &RunState, verb: VerbKind) -> Option<Refused> {
         V::Rehearse if run.rehearsing_since_ms.is_some() => {
             Some(refused(verb, "EXO-RUN-008", "a rehearsal is under way".to_owned()))
         }
+        V::TenantReturn if !run.target_decides_something() => {
+            Some(refused(verb, "EXO-RUN-001", "no tenant is with the target".to_owned()))
+        }
+        V::TenantMove => unmet(plan, run, verb),
         _ if forward(place) == Some(verb) => unmet(plan, run, verb),
         _ => None,
     }
@@ -117,7 +123,8 @@ fn unmet(plan: &Plan, run: &RunState, verb: VerbKind) -> Option<Refused> {
 
 fn stopped(run: &RunState, verb: VerbKind) -> Option<Refused> {
     use VerbKind as V;
-    let forwards = matches!(verb, V::Advance | V::Commit | V::Finalize | V::SetTraffic);
+    let forwards =
+        matches!(verb, V::Advance | V::Commit | V::Finalize | V::SetTraffic | V::TenantMove);
     let held = run.panicked.as_ref().or(run.held.as_ref()).filter(|_| forwards)?;
     let what = if run.panicked.is_some() { "panicked" } else { "held" };
     let reason = if held.reason.is_empty() { "no reason given" } else { held.reason.as_str() };
@@ -177,7 +184,15 @@ const fn moves_the_run(verb: VerbKind) -> bool {
     use VerbKind as V;
     matches!(
         verb,
-        V::Advance | V::Retry | V::Commit | V::Finalize | V::Abandon | V::Rehearse | V::SetTraffic
+        V::Advance
+            | V::Retry
+            | V::Commit
+            | V::Finalize
+            | V::Abandon
+            | V::Rehearse
+            | V::SetTraffic
+            | V::TenantMove
+            | V::TenantReturn
     )
 }
 
@@ -186,6 +201,9 @@ const fn moves_the_run(verb: VerbKind) -> bool {
 pub fn spelt(verb: VerbKind) -> String {
     match verb {
         VerbKind::SetTraffic => "traffic set".to_owned(),
+        VerbKind::Pin => "traffic pin".to_owned(),
+        VerbKind::TenantMove => "tenant move".to_owned(),
+        VerbKind::TenantReturn => "tenant return".to_owned(),
         VerbKind::IncidentHold => "incident hold".to_owned(),
         VerbKind::IncidentRelease => "incident release".to_owned(),
         VerbKind::Rehearse => "rehearse rollback".to_owned(),

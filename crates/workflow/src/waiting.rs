@@ -2,7 +2,7 @@
 //! do, what comes next.
 
 use crate::event::VerbKind;
-use crate::needs::{ahead, command, forward, needs};
+use crate::needs::{ahead, command, forward, needs, next_batch};
 use crate::place::{Place, Step};
 use crate::plan::Plan;
 use crate::run::RunState;
@@ -164,6 +164,9 @@ pub fn effect(plan: &Plan, run: &RunState, verb: VerbKind) -> String {
         V::Waive => "the run may go on without one kind of evidence until the waiver expires",
         V::Rehearse => "the barrier goes there and back on a scratch keyspace",
         V::SetTraffic => "the share of reads served by the target changes at once",
+        V::Pin => "reads of one client go to one side once data is verified",
+        V::TenantMove => "tenants move to the target through the barrier",
+        V::TenantReturn => "tenants return to the source through the barrier",
         V::IncidentHold => "cleanup and automatic decisions except rollback are blocked",
         V::IncidentRelease => "automatic decisions are allowed again",
         V::Cleanup => "Exodus' own objects are removed from both sides",
@@ -179,7 +182,7 @@ fn advance_effect(plan: &Plan, run: &RunState) -> String {
             format!("{percent} % of the cohorts read from the target")
         }
         Some(Step::Tenants) if run.step == Step::Tenants => {
-            let batch = plan.batches.get(run.batches_moved).map_or("?", |b| b.name.as_str());
+            let batch = next_batch(plan, run).map_or("?", |b| b.name.as_str());
             format!("the tenants of batch {batch} move to the target through the barrier")
         }
         Some(Step::CuttingOver) => {

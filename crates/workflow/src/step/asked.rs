@@ -1,15 +1,13 @@
-use super::{Out, barrier, gates, moves};
+use model::Side;
+
+use super::{Out, barrier, gates, moves, traffic};
 use crate::action::{Action, Refused};
 use crate::event::{By, Verb, VerbKind};
 use crate::evidence::{EvidenceKind, Waiver};
-use crate::needs::command;
 use crate::place::{Place, Step};
 use crate::plan::Plan;
 use crate::run::{Held, Outcome, RollbackAsked, RunState};
 use crate::verbs::{refused, why_not};
-
-/// How many points reads may shift up at once without being forced.
-const MOST_POINTS_UP: u8 = 25;
 
 /// Carries a verb out, or refuses it and changes nothing.
 pub(super) fn asked(
@@ -56,8 +54,17 @@ pub(super) fn asked(
             out.actions.push(Action::BeginRehearsal { epoch: run.epoch });
             out.emit("rehearsal_began", vec![("by", by.who.clone())]);
         }
-        Verb::SetTraffic { reads_percent, forced } => {
-            traffic(run, by, *reads_percent, *forced, out)?;
+        Verb::SetTraffic { mode, reads_percent, forced } => {
+            traffic::set(run, by, *mode, *reads_percent, *forced, out)?;
+        }
+        Verb::Pin { attribute, side } => traffic::pin(run, by, attribute, *side, out),
+        Verb::TenantMove { tenants } => {
+            traffic::known_tenants(plan, run, verb.kind(), tenants, Side::Source)?;
+            barrier::move_tenants(plan, run, tenants, Side::Target, &by.who, out);
+        }
+        Verb::TenantReturn { tenants } => {
+            traffic::known_tenants(plan, run, verb.kind(), tenants, Side::Target)?;
+            barrier::move_tenants(plan, run, tenants, Side::Source, &by.who, out);
         }
         Verb::IncidentHold => {
             let held = held(run, by);
@@ -99,7 +106,7 @@ fn hold(plan: &Plan, run: &mut RunState, by: &By, out: &mut Out) {
 
 /// A barrier towards the source is never stopped by a hold.
 fn goes_home(run: &RunState) -> bool {
-    run.saga.as_ref().is_some_and(|saga| saga.flip.terms.to == model::Side::Source)
+    run.saga.as_ref().is_some_and(|saga| saga.flip.terms.to == Side::Source)
 }
 
 fn panic(plan: &Plan, run: &mut RunState, by: &By, out: &mut Out) {
@@ -178,38 +185,5 @@ fn waive(
     run.waivers.insert(kind, Waiver { reason, author, expires_ms });
     // What people agreed to did not include going on without it.
     moves::reopen(plan, run, &[kind], out);
-    Ok(())
-}
-
-fn traffic(
-    run: &mut RunState,
-    by: &By,
-    percent: u8,
-    forced: bool,
-    out: &mut Out,
-) -> Result<(), Refused> {
-    let no = |why: String| refused(VerbKind::SetTraffic, "EXO-RUN-013", why);
-    if percent > 100 {
-        return Err(no(format!("{percent} is more than 100 percent")));
-    }
-    let up = percent.saturating_sub(run.reads_percent);
-    if up > MOST_POINTS_UP && !forced {
-        let mut why = no(format!("{up} points up at once; {MOST_POINTS_UP} is the most"));
-        let near = run.reads_percent + MOST_POINTS_UP;
-        why.instead = vec![command(run, &format!("traffic set --reads {near}"))];
-        return Err(why);
-    }
-    if up > MOST_POINTS_UP && by.reason.trim().is_empty() {
-        return Err(refused(
-            VerbKind::SetTraffic,
-            "EXO-RUN-009",
-            "forcing a shift needs a reason".to_owned(),
-        ));
-    }
-    if up > 0 && !run.verified {
-        return Err(no("the other side is not verified; reads can only be taken back".to_owned()));
-    }
-    run.reads_percent = percent;
-    out.emit("traffic_set", vec![("reads_percent", percent.to_string()), ("by", by.who.clone())]);
     Ok(())
 }

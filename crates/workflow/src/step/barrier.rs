@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use model::Side;
+use model::{Side, Tenant};
 use routing::{Authority, moving};
 
 use super::{Out, moves};
@@ -18,7 +18,6 @@ struct Errand {
     next: Authority,
     lands: Step,
     falls: Step,
-    batches_moved: usize,
     accept_loss: bool,
 }
 
@@ -29,27 +28,28 @@ pub(super) fn cutover(plan: &Plan, run: &mut RunState, by: &str, out: &mut Out) 
         next: Authority::whole(Side::Target),
         lands: Step::ServingTarget,
         falls: Step::ReadyToCutover,
-        batches_moved: run.batches_moved,
         accept_loss: false,
     };
     begin(plan, run, errand, by, out);
 }
 
-/// Moves the next batch of tenants to the target, or the last one back.
-pub(super) fn move_batch(plan: &Plan, run: &mut RunState, forth: bool, by: &str, out: &mut Out) {
-    let index = if forth { run.batches_moved } else { run.batches_moved - 1 };
-    let side = if forth { Side::Target } else { Side::Source };
-    let Some(batch) = plan.batches.get(index) else { return };
+/// Moves tenants to a side; the others stay where they are.
+pub(super) fn move_tenants(
+    plan: &Plan,
+    run: &mut RunState,
+    tenants: &BTreeSet<Tenant>,
+    to: Side,
+    by: &str,
+    out: &mut Out,
+) {
     let errand = Errand {
         kind: FlipKind::TenantFlip,
-        to: side,
-        next: moving(&run.authority, &batch.tenants, side),
+        to,
+        next: moving(&run.authority, tenants, to),
         lands: Step::Tenants,
         falls: Step::Tenants,
-        batches_moved: if forth { index + 1 } else { index },
         accept_loss: false,
     };
-    out.note(&format!("batch {} moves to the {side}", batch.name));
     begin(plan, run, errand, by, out);
 }
 
@@ -63,7 +63,6 @@ pub(super) fn rollback(plan: &Plan, run: &mut RunState, out: &mut Out) {
         next: Authority::whole(Side::Source),
         lands: Step::RolledBack,
         falls: Step::RollbackBlocked { reason },
-        batches_moved: 0,
         accept_loss: asked.accept_loss,
     };
     begin(plan, run, errand, &asked.by, out);
@@ -77,7 +76,6 @@ pub(super) fn back_one_step(plan: &Plan, run: &mut RunState, by: &str, out: &mut
         next: Authority::whole(Side::Source),
         lands: Step::ReadyToCutover,
         falls: Step::ServingTarget,
-        batches_moved: 0,
         accept_loss: false,
     };
     begin(plan, run, errand, by, out);
@@ -108,7 +106,6 @@ fn begin(plan: &Plan, run: &mut RunState, errand: Errand, by: &str, out: &mut Ou
         next: errand.next,
         lands: errand.lands,
         falls: errand.falls,
-        batches_moved: errand.batches_moved,
         by: by.to_owned(),
     };
     out.flips.push(Action::BeginSaga(saga.clone()));
@@ -222,7 +219,6 @@ fn set(fences: &mut BTreeSet<Side>, side: Side, present: bool) {
 fn authority_moved(run: &mut RunState, saga: &Saga, out: &mut Out) {
     run.authority = saga.next.clone();
     run.authority_since_ms = run.now_ms;
-    run.batches_moved = saga.batches_moved;
     run.reads_percent = match saga.flip.terms.kind {
         FlipKind::Cutover => 100,
         FlipKind::Rollback if saga.lands == Step::RolledBack => 0,

@@ -1,10 +1,12 @@
-use model::Side;
+use std::collections::BTreeSet;
+
+use model::{Side, Tenant};
 
 use super::{Out, barrier};
 use crate::action::Action;
 use crate::evidence::spoil;
 use crate::gate::{Gate, void};
-use crate::needs::{ahead, needs};
+use crate::needs::{ahead, needs, next_batch};
 use crate::place::{Place, Step};
 use crate::plan::Plan;
 use crate::run::{RollbackAsked, RunState};
@@ -22,6 +24,7 @@ pub(super) fn enter(run: &mut RunState, step: Step, by: &str, out: &mut Out) {
     run.retry_at_ms = None;
     run.failure = None;
     run.criteria.clear();
+    run.reads_mode = None;
     run.approvals.remove(&Gate::Reads);
     run.since_ms = run.now_ms;
     by.clone_into(&mut run.moved_by);
@@ -42,7 +45,11 @@ pub(super) fn enter(run: &mut RunState, step: Step, by: &str, out: &mut Out) {
 /// Goes to the step ahead.
 pub(super) fn advance(plan: &Plan, run: &mut RunState, by: &str, out: &mut Out) {
     match (run.step.clone(), ahead(plan, run)) {
-        (Step::Tenants, Some(Step::Tenants)) => barrier::move_batch(plan, run, true, by, out),
+        (Step::Tenants, Some(Step::Tenants)) => {
+            let Some(batch) = next_batch(plan, run) else { return };
+            out.note(&format!("batch {} moves to the target", batch.name));
+            barrier::move_tenants(plan, run, &batch.tenants, Side::Target, by, out);
+        }
         (_, Some(Step::CuttingOver)) => {
             enter(run, Step::CuttingOver, by, out);
             barrier::cutover(plan, run, by, out);
@@ -89,8 +96,9 @@ pub(super) fn step_back(plan: &Plan, run: &mut RunState, by: &str, why: &str, ou
             Step::Verifying
         }
         Step::Reads { index } => reads(plan, run, index - 1),
-        Step::Tenants if run.batches_moved > 0 => {
-            return barrier::move_batch(plan, run, false, by, out);
+        Step::Tenants if run.target_decides_something() => {
+            let tenants = last_moved(plan, run);
+            return barrier::move_tenants(plan, run, &tenants, Side::Source, by, out);
         }
         Step::Tenants => Step::Verifying,
         Step::ReadyToCutover if plan.strategy == model::Strategy::UserByUser => Step::Tenants,
@@ -107,6 +115,13 @@ pub(super) fn step_back(plan: &Plan, run: &mut RunState, by: &str, why: &str, ou
         _ => return,
     };
     enter(run, to, by, out);
+}
+
+/// The tenants that one step back returns: the last batch any of which moved, or whoever moved.
+fn last_moved(plan: &Plan, run: &RunState) -> BTreeSet<Tenant> {
+    let moved = &run.authority.moved;
+    let batch = plan.batches.iter().rev().find(|b| !b.tenants.is_disjoint(moved));
+    batch.map_or_else(|| moved.clone(), |b| b.tenants.intersection(moved).cloned().collect())
 }
 
 fn reads(plan: &Plan, run: &mut RunState, index: usize) -> Step {
