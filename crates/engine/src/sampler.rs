@@ -130,7 +130,9 @@ pub(crate) fn likely_cause(engine: &Engine) -> String {
         let status = engine.side(side).status();
         if status.quarantined > 0 {
             let n = status.quarantined;
-            return format!("{n} records wait until old connections on the {side} are proved dead");
+            return format!(
+                "EXO-ENG-003: {n} records wait until old connections on the {side} are proved dead"
+            );
         }
         if let Some(error) = status.last_error.filter(|_| !engine.side(side).is_well()) {
             return format!("the {side} fails: {error}");

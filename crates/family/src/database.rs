@@ -129,7 +129,8 @@ pub trait Reader: Send {
     /// Digests of the current states, `None` for absent records. Equal on both sides exactly
     /// when the record is equal, expiry within the family's tolerance included.
     async fn digest(&mut self, keys: &[Key]) -> Result<Vec<Option<Digest>>, PortError>;
-    /// A short masked description of each record for a divergence entry: type, size, expiry.
+    /// A short masked description of each record for a divergence entry: the kind first, sizes
+    /// between, the expiry last, separated by `, `; one word (`absent`) where there is none.
     async fn describe(&mut self, keys: &[Key]) -> Result<Vec<String>, PortError>;
 }
 

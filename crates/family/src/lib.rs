@@ -5,9 +5,11 @@
 //!
 //! Layout: `database` is the cold path (scan, read, apply, feed, digest, fence), one dynamic
 //! call per batch; `assess` what a system can do and what is wrong with it; `error` how a
-//! port fails; `session` the hot path, static and sans-IO.
+//! port fails; `session` the hot path, static and sans-IO; `conformance` the suite that judges a
+//! family, for its tests.
 
 mod assess;
+pub mod conformance;
 mod database;
 mod error;
 mod session;
