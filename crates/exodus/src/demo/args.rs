@@ -7,21 +7,21 @@ use clap::{Args, Subcommand, ValueEnum};
 
 /// Shows a whole migration on this machine.
 #[derive(Debug, Clone, Subcommand)]
-pub(crate) enum DemoArgs {
+pub enum DemoArgs {
     /// From redis-server to valkey-server, both started here
     Redis(Options),
 }
 
 /// A play without a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Script {
+pub enum Script {
     /// Every phase, with a rollback on the way; checks everything and says so by its exit code
     AllPhases,
 }
 
 /// What can be changed about the demo.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Options {
+pub struct Options {
     /// Play headless instead of handing over to you
     #[arg(long, value_enum)]
     pub script: Option<Script>,
@@ -46,16 +46,22 @@ pub(crate) struct Options {
     /// Harm done on the way: latency, kill_target, kill_node, corrupt=N; may be repeated
     #[arg(long)]
     pub chaos: Vec<Chaos>,
+    /// Also seed a 20 MB string, a hash of 200,000 fields, a sorted set of 100,000 members
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    pub big_keys: bool,
+    /// The program to run as the node; this one if absent
+    #[arg(long, hide = true)]
+    pub node_binary: Option<std::path::PathBuf>,
 }
 
 impl Options {
     /// Whether this harm was asked for.
-    pub(super) fn harms(&self, kind: &Chaos) -> bool {
+    pub fn harms(&self, kind: &Chaos) -> bool {
         self.chaos.iter().any(|c| std::mem::discriminant(c) == std::mem::discriminant(kind))
     }
 
     /// Keys to corrupt.
-    pub(super) fn corrupt(&self) -> Option<u64> {
+    pub fn corrupt(&self) -> Option<u64> {
         self.chaos.iter().find_map(|c| match c {
             Chaos::Corrupt(keys) => Some(*keys),
             _ => None,
@@ -65,7 +71,7 @@ impl Options {
 
 /// Harm the demo can do to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chaos {
+pub enum Chaos {
     /// Five milliseconds, and some jitter, on the way to the target.
     Latency,
     /// SIGKILL of the target while it follows.

@@ -58,3 +58,22 @@ pub(super) fn document(facts: &Facts<'_>) -> String {
         target = endpoint("target", target),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_valid() {
+        let text = document(&Facts {
+            source: "127.0.0.1:7001".to_owned(),
+            target: "127.0.0.1:7002".to_owned(),
+            listen: "127.0.0.1:7003".parse().unwrap(),
+            password: Path::new("/run/password"),
+            users: ("exodus", "app"),
+            soak_ms: 2_000,
+        });
+        let found = control::config::validate(&text, &["redis"]);
+        assert!(found.valid, "{:?}\n{text}", found.problems);
+    }
+}

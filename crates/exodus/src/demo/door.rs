@@ -11,14 +11,14 @@ use super::config::NAME;
 
 /// One server and the right to talk to it.
 #[derive(Clone)]
-pub(super) struct Door {
+pub struct Door {
     agent: Agent,
     base: String,
     token: String,
 }
 
 /// What the server says to a verb.
-pub(super) enum Answer {
+pub enum Answer {
     /// The decision is stored.
     Done(Box<VerbOutcome>),
     /// Not now, and why.
@@ -26,7 +26,9 @@ pub(super) enum Answer {
 }
 
 impl Door {
-    pub(super) fn new(host_port: &str, token: String) -> Self {
+    /// A door to the API at `host:port`. Makes no connection yet.
+    #[must_use]
+    pub fn new(host_port: &str, token: String) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -37,17 +39,17 @@ impl Door {
     }
 
     /// Where a browser goes.
-    pub(super) fn base(&self) -> &str {
+    pub fn base(&self) -> &str {
         &self.base
     }
 
     /// The token, for the operator's own shell.
-    pub(super) fn token(&self) -> &str {
+    pub fn token(&self) -> &str {
         &self.token
     }
 
     /// Creates the migration from its document.
-    pub(super) fn create(&self, document: &str) -> Result<MigrationSummary> {
+    pub fn create(&self, document: &str) -> Result<MigrationSummary> {
         let body = serde_json::json!({ "yaml": document, "name": "demo.yaml" });
         match self.post("/api/v1/migrations", &body, None)? {
             Ok(envelope) => Ok(envelope),
@@ -56,24 +58,24 @@ impl Door {
     }
 
     /// The status, which never takes long.
-    pub(super) fn status(&self) -> Result<Status> {
+    pub fn status(&self) -> Result<Status> {
         self.get(&format!("/api/v1/migrations/{NAME}/status"))
     }
 
     /// The last events, newest last.
-    pub(super) fn events_after(&self, after: u64) -> Result<Vec<Event>> {
+    pub fn events_after(&self, after: u64) -> Result<Vec<Event>> {
         let path = format!("/api/v1/events?migration={NAME}&after={after}&limit=1000");
         let page: Page<Event> = self.get(&path)?;
         Ok(page.items)
     }
 
     /// Any other resource of the migration.
-    pub(super) fn resource<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+    pub fn resource<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         self.get(&format!("/api/v1/migrations/{NAME}/{name}"))
     }
 
     /// Asks for a verb on the state the server has now.
-    pub(super) fn verb(&self, verb: &str, request: &VerbRequest) -> Result<Answer> {
+    pub fn verb(&self, verb: &str, request: &VerbRequest) -> Result<Answer> {
         let path = format!("/api/v1/migrations/{NAME}/verbs/{verb}");
         let at_once = api::Verb::parse(verb).is_some_and(|v| !v.info().if_match);
         // Workers move the version while we look: a stale one is looked up again.

@@ -17,22 +17,24 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long a need may stay before the same verb is asked for again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// A step that takes longer than this is stuck.
-pub(super) const STUCK: Duration = Duration::from_secs(180);
+pub const STUCK: Duration = Duration::from_secs(180);
 
 /// Takes a run through its steps.
-pub(super) struct Guide {
+pub struct Guide {
     door: Door,
     asked: BTreeMap<String, Instant>,
     shown: String,
 }
 
 impl Guide {
-    pub(super) fn new(door: Door) -> Self {
+    /// A guide of whatever run is there.
+    #[must_use]
+    pub fn new(door: Door) -> Self {
         Self { door, asked: BTreeMap::new(), shown: String::new() }
     }
 
     /// Does a verb and says so; a refusal is an error.
-    pub(super) fn act(&mut self, verb: &str, args: Map<String, Value>) -> Result<()> {
+    pub fn act(&mut self, verb: &str, args: Map<String, Value>) -> Result<()> {
         say::command(&spelt(verb, &args));
         match self.door.verb(verb, &request(verb, args))? {
             Answer::Done(outcome) => {
@@ -46,7 +48,7 @@ impl Guide {
     }
 
     /// Goes on until this step is reached; every step on the way is shown.
-    pub(super) fn reach(&mut self, step: &str) -> Result<Status> {
+    pub fn reach(&mut self, step: &str) -> Result<Status> {
         let mut since = Instant::now();
         loop {
             let status = self.door.status()?;
@@ -74,7 +76,7 @@ impl Guide {
     }
 
     /// Waits, without doing anything, until the status satisfies the condition.
-    pub(super) fn wait(
+    pub fn wait(
         &mut self,
         what: &str,
         limit: Duration,
@@ -94,12 +96,12 @@ impl Guide {
     }
 
     /// The number of the newest event.
-    pub(super) fn last_event(&self) -> Result<u64> {
+    pub fn last_event(&self) -> Result<u64> {
         Ok(self.door.status()?.events.last().map_or(0, |e| e.id))
     }
 
     /// The pause that the server reports for the last move since that event, and the attempts.
-    pub(super) fn flips_after(&self, event: u64) -> Result<(Option<u64>, u64)> {
+    pub fn flips_after(&self, event: u64) -> Result<(Option<u64>, u64)> {
         let events = self.door.events_after(event)?;
         let flips = events.iter().filter(|e| e.kind.starts_with("flip_"));
         let flips: Vec<_> =
@@ -160,7 +162,7 @@ impl Guide {
     }
 
     /// Prints the step when it is new; true if it was.
-    pub(super) fn show(&mut self, status: &Status) -> bool {
+    pub fn show(&mut self, status: &Status) -> bool {
         let phase = status.phase.phase.map_or("-", |p| p.as_str());
         let place = format!("{phase} / {}", status.phase.title);
         if place == self.shown {
@@ -181,7 +183,7 @@ fn stopped(status: &Status) -> bool {
 }
 
 /// What the status waits for, in one line.
-pub(super) fn wanted(status: &Status) -> String {
+pub fn wanted(status: &Status) -> String {
     let waits =
         status.waiting_on.as_ref().map_or_else(|| "nothing named".to_owned(), |w| w.what.clone());
     format!(
@@ -194,7 +196,7 @@ pub(super) fn wanted(status: &Status) -> String {
 }
 
 /// Whether every interlay says this side decides, and nothing is frozen.
-pub(super) fn measured(status: &Status, side: Side) -> bool {
+pub fn measured(status: &Status, side: Side) -> bool {
     let by = &status.writes.measured_by;
     status.writes.authority == side && !status.writes.frozen && by.of > 0 && by.agreeing == by.of
 }

@@ -9,26 +9,26 @@
 //! `script` is the headless play, `live` the interactive one; `harm` the faults on offer;
 //! `residue` what may not be left behind; `result` the page at the end; `say` prints.
 
-mod args;
+pub mod args;
 mod config;
-mod door;
-mod guide;
+pub mod door;
+pub mod guide;
 mod harm;
 mod live;
 mod residue;
 mod result;
 mod say;
 mod script;
-mod stage;
+pub mod stage;
 
 use std::process::ExitCode;
 
-pub(crate) use args::DemoArgs;
+pub use args::DemoArgs;
 use args::Script;
 use stage::Stage;
 
 /// Runs the demo to its end. 0: everything asked for was done and held.
-pub(crate) fn run(args: &DemoArgs) -> ExitCode {
+pub fn run(args: &DemoArgs) -> ExitCode {
     let DemoArgs::Redis(options) = args;
     let played = Stage::build(options).and_then(|mut stage| {
         let played = match options.script {

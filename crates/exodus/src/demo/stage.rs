@@ -22,15 +22,23 @@ use super::door::Door;
 use super::say;
 
 /// The running demo. Dropping it ends everything and removes what it wrote.
-pub(super) struct Stage {
-    pub(super) source: Server,
-    pub(super) target: Server,
-    pub(super) node: Node,
-    pub(super) door: Door,
-    pub(super) load: Option<Load>,
-    pub(super) dataset: Dataset,
-    pub(super) interlay: SocketAddr,
-    pub(super) seeded_keys: u64,
+pub struct Stage {
+    /// Where the workload lives.
+    pub source: Server,
+    /// Where it goes.
+    pub target: Server,
+    /// The process under test.
+    pub node: Node,
+    /// Its API.
+    pub door: Door,
+    /// The load, until it is stopped.
+    pub load: Option<Load>,
+    /// What was seeded.
+    pub dataset: Dataset,
+    /// Where applications connect.
+    pub interlay: SocketAddr,
+    /// Keys that were seeded, the big ones included.
+    pub seeded_keys: u64,
     _link: Option<FaultProxy>,
     dir: TempDir,
 }
@@ -40,12 +48,13 @@ const READY: Duration = Duration::from_secs(60);
 
 impl Stage {
     /// Starts everything up to a load that talks to the source and a node that waits.
-    pub(super) fn build(options: &Options) -> Result<Self> {
+    pub fn build(options: &Options) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("exodus-demo-").tempdir()?;
         say::head("a source, a target, data, a load");
         let source = server(Flavor::Redis, "source")?;
         let target = server(Flavor::Valkey, "target")?;
-        let dataset = Dataset::new(options.keys, options.seed);
+        let dataset =
+            Dataset { keys: options.keys, seed: options.seed, big_keys: options.big_keys };
         let seeded = dataset::seed(&dataset, &source.admin())?;
         say::line(format!(
             "{} keys of every type in db0, db1, db3 in {}",
@@ -107,32 +116,32 @@ impl Stage {
     }
 
     /// The document on disk.
-    pub(super) fn config_path(&self) -> PathBuf {
+    pub fn config_path(&self) -> PathBuf {
         self.dir.path().join("demo.yaml")
     }
 
     /// The node's state folder.
-    pub(super) fn state_dir(&self) -> PathBuf {
+    pub fn state_dir(&self) -> PathBuf {
         self.dir.path().join("state")
     }
 
     /// The interlay, as an application knows it.
-    pub(super) fn application(&self) -> Address {
+    pub fn application(&self) -> Address {
         Address::local(self.interlay.port()).with_login(APPLICATION.0, APPLICATION.1)
     }
 
     /// The load, while it runs.
-    pub(super) fn load(&self) -> Result<&Load> {
+    pub fn load(&self) -> Result<&Load> {
         self.load.as_ref().context("the load has already been stopped")
     }
 
     /// Starts the node again after it was killed.
-    pub(super) fn restart_node(&mut self) -> Result<()> {
+    pub fn restart_node(&mut self) -> Result<()> {
         self.node.restart(READY).context("EXO-DEM-002: the node does not come back")
     }
 
     /// The end of the node's log.
-    pub(super) fn node_log(&self) -> String {
+    pub fn node_log(&self) -> String {
         self.node.log_tail(25)
     }
 }
@@ -179,7 +188,7 @@ fn start_node(options: &Options, dir: &TempDir) -> Result<(String, Node)> {
     let state = dir.path().join("state");
     let node = Node::start(
         NodeOptions {
-            binary: std::env::current_exe()?,
+            binary: options.node_binary.clone().map_or_else(std::env::current_exe, Ok)?,
             args: vec![
                 "serve".into(),
                 "--state-dir".into(),
