@@ -2,6 +2,7 @@
 //! with an example.
 
 use super::Violation;
+use super::lex::lex;
 use super::tree::Tree;
 
 /// Crates that must work for a family nobody has written yet.
@@ -20,6 +21,9 @@ const BLIND: &[&str] = &[
     "cli",
 ];
 
+/// The page in the browser is as blind.
+const DASHBOARD: &str = "dashboard/src/";
+
 const FAMILIES: &[&str] = &["redis", "valkey", "keydb", "dragonfly", "postgres", "mongo", "mysql"];
 
 /// English words that merely begin like a family.
@@ -29,14 +33,23 @@ pub(crate) fn check(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
     for file in BLIND.iter().flat_map(|name| tree.sources(name)) {
         let Some(rust) = &file.rust else { continue };
-        for (line, text) in (1..).zip(rust.uncommented.lines()) {
-            if let Some(name) = family_in(text) {
-                let what = format!("names the family `{name}`; only exodus and families may");
-                found.push(Violation::at(&file.path, line, what));
-            }
-        }
+        named(&file.path, &rust.uncommented, &mut found);
+    }
+    let page = |path: &str| path.starts_with(DASHBOARD) && path.ends_with(".ts");
+    for file in tree.files.iter().filter(|f| page(&f.path)) {
+        // Comments look the same in TypeScript.
+        named(&file.path, &lex(&file.text).uncommented, &mut found);
     }
     found
+}
+
+fn named(path: &str, code: &str, found: &mut Vec<Violation>) {
+    for (line, text) in (1..).zip(code.lines()) {
+        if let Some(name) = family_in(text) {
+            let what = format!("names the family `{name}`; only exodus and families may");
+            found.push(Violation::at(path, line, what));
+        }
+    }
 }
 
 fn family_in(text: &str) -> Option<&'static str> {
@@ -61,12 +74,14 @@ mod tests {
         assert_eq!(found("crates/engine/src/a.rs", "use family_redis::Thing;"), 1);
         assert_eq!(found("crates/cli/src/a.rs", "if family == \"postgres\" {}"), 1);
         assert_eq!(found("crates/api/src/a.rs", "struct MongoKey;"), 1);
+        assert_eq!(found("dashboard/src/a.ts", "if (family === \"redis\") {}"), 1);
     }
 
     #[test]
     fn prose_english_and_the_composition_root_are_fine() {
         assert_eq!(found("crates/engine/src/a.rs", "/// In Redis a database.\nfn a() {}"), 0);
         assert_eq!(found("crates/engine/src/a.rs", "fn redistribute() {}"), 0);
+        assert_eq!(found("dashboard/src/a.ts", "// as in Redis"), 0);
         assert_eq!(found("crates/exodus/src/main.rs", "use family_redis::Redis;"), 0);
     }
 }
