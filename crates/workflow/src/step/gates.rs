@@ -33,7 +33,9 @@ pub(super) fn approve(
     if seen.is_some_and(|seen| seen != digest) {
         return Err(no("the evidence changed since it was looked at; look again".to_owned()));
     }
+    let now = run.now_ms;
     let given = run.approvals.entry(gate).or_default();
+    given.retain(|a| spec.expiry_ms.is_none_or(|ms| now.saturating_sub(a.at_ms) < ms));
     if spec.distinct_people && given.iter().any(|a| a.who == by.who && a.digest == digest) {
         out.note("already approved");
         return Ok(());

@@ -30,6 +30,11 @@ pub(super) fn settle(
     if new.epoch == old.epoch && (!same_table || out.republish) {
         new.epoch = new.epoch.next();
     }
+    if let Some(saga) = &mut new.saga {
+        // The barrier counts on from the newest table, whoever caused it: an acknowledgement of
+        // an older one must never pass for one of the freeze.
+        saga.flip.epoch = new.epoch;
+    }
     let published = new.epoch != old.epoch || resumed;
 
     let (before, after) = (workers(plan, old), workers(plan, &new));
@@ -40,7 +45,7 @@ pub(super) fn settle(
     if published {
         actions.push(Action::PublishTable(table_for(plan, &new)));
     }
-    actions.extend(out.flips);
+    actions.extend(out.flips.into_iter().map(|action| stamped(action, &new)));
     let mut started: BTreeSet<Worker> =
         if resumed { after.clone() } else { after.difference(&before).copied().collect() };
     if after.contains(&Worker::Verify) && proved(old) && !proved(&new) {
@@ -57,6 +62,18 @@ pub(super) fn settle(
     }
     let durable = changed && (out.durable || !only_saga_changed(old, &new));
     Transition { state: new, actions, notes: out.notes, changed, durable }
+}
+
+/// A barrier's action with the newest epoch.
+fn stamped(action: Action, run: &RunState) -> Action {
+    match action {
+        Action::Flip { attempt, action, .. } => Action::Flip { attempt, epoch: run.epoch, action },
+        Action::BeginSaga(mut saga) => {
+            saga.flip.epoch = run.epoch;
+            Action::BeginSaga(saga)
+        }
+        other => other,
+    }
 }
 
 /// The table without its epoch, to see whether anything else differs.

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use model::{Strategy, Tenant};
 use workflow::{
     Action, By, Environment, Event, EvidenceKind, EvidenceOutcome, Fact, FlipAction, FlipInput,
-    Node, Plan, Refused, Role, RunState, TenantBatch, Transition, Verb, Verdict, Worker, step,
+    Gate, Node, Place, Plan, Refused, Role, RunState, TenantBatch, Transition, Verb, Verdict,
+    Worker, step,
 };
 
 /// Which answers the world gives by itself.
@@ -123,6 +124,34 @@ impl Desk {
         self.tell(Fact::CriterionSample { name: name.to_owned(), verdict, numbers });
     }
 
+    /// `n` samples of this verdict for every check of the plan.
+    pub(crate) fn sample_all(&mut self, n: usize, verdict: Verdict) {
+        let names: Vec<_> = self.plan.criteria.iter().map(|c| c.name.clone()).collect();
+        for name in names {
+            for _ in 0..n {
+                self.sample(&name, verdict);
+            }
+        }
+    }
+
+    /// An approval by somebody who is not the operator.
+    pub(crate) fn approve(&mut self, gate: Gate, role: Role) {
+        let by = person("grace", role);
+        self.ask_as(by, Verb::Approve { gate, digest: None }).expect("the approval counts");
+    }
+
+    /// Advances until this place.
+    pub(crate) fn go_to(&mut self, place: Place) {
+        for _ in 0..20 {
+            if self.run.place() == place {
+                self.transcript();
+                return;
+            }
+            self.must(Verb::Advance);
+        }
+        panic!("{place} is not ahead: {:?}", self.run.step);
+    }
+
     pub(crate) fn flip(&mut self, input: FlipInput) {
         let attempt = self.run.attempts;
         self.tell(Fact::SagaProgress { attempt, input });
@@ -171,6 +200,14 @@ impl Desk {
             _ => None,
         }
     }
+}
+
+/// Compares line by line, without indentation.
+#[track_caller]
+pub(crate) fn check(made: &str, expected: &str) {
+    let lines = |text: &str| text.lines().map(|l| l.trim().to_owned()).collect::<Vec<_>>();
+    let (made, expected) = (lines(made), lines(expected));
+    assert!(made == expected, "made:\n{}\n\nexpected:\n{}", made.join("\n"), expected.join("\n"));
 }
 
 pub(crate) fn verified(digest: &str) -> Fact {
