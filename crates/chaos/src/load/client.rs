@@ -250,6 +250,8 @@ impl Client {
                 board.count(|s| s.conflicts += 1);
                 Reply::No(text)
             }
+            // How a script becomes known, not an error: every driver sends it then.
+            Err(Fault::No(text)) if text.starts_with("NOSCRIPT") => Reply::No(text),
             Err(Fault::No(text)) => {
                 board.no(&text);
                 Reply::No(text)
