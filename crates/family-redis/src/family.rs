@@ -11,7 +11,7 @@ use wire_redis::Value;
 
 use crate::clients;
 use crate::compare;
-use crate::conn::{Conn, Link};
+use crate::conn::{Abandoned, Conn, Link};
 use crate::database::{RedisDatabase, items, migration_of};
 use crate::info::Info;
 use crate::key::{self, KeyRef};
@@ -26,6 +26,8 @@ pub struct RedisFamily {
     opened: Mutex<Vec<Weak<RedisDatabase>>>,
     /// By migration, so that its two sides find each other.
     pairings: Mutex<HashMap<String, Weak<Pairing>>>,
+    /// By address and session tag; as many as endpoints were ever opened.
+    abandoned: Mutex<HashMap<(String, String), Arc<Abandoned>>>,
 }
 
 impl RedisFamily {
@@ -39,7 +41,12 @@ impl RedisFamily {
     /// copied by elements, in bounded memory, instead of in one message.
     #[must_use]
     pub fn with_big_bytes(big_bytes: u64) -> Self {
-        Self { big_bytes, opened: Mutex::default(), pairings: Mutex::default() }
+        Self {
+            big_bytes,
+            opened: Mutex::default(),
+            pairings: Mutex::default(),
+            abandoned: Mutex::default(),
+        }
     }
 
     fn pairing(&self, tag: &str) -> Arc<Pairing> {
@@ -78,7 +85,9 @@ impl Family for RedisFamily {
     }
 
     async fn open(&self, spec: EndpointSpec) -> Result<Arc<dyn Database>, PortError> {
-        let link = Link::new(&spec)?;
+        let known = (spec.address.clone(), spec.session_tag.clone());
+        let abandoned = self.abandoned.lock().entry(known).or_default().clone();
+        let link = Link::new(&spec, abandoned)?;
         let pairing = self.pairing(&spec.session_tag);
         let database = Arc::new(RedisDatabase::open(link, pairing).await?);
         self.opened.lock().push(Arc::downgrade(&database));

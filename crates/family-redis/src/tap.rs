@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::family::{EndpointSpec, PortError, Trouble};
@@ -127,7 +128,7 @@ const CONTAINERS: &[&str] = &[
 /// When the server cannot be reached or does not allow `MONITOR`. What ends a burst that had
 /// begun is part of the profile instead.
 pub async fn monitor(spec: &EndpointSpec, limits: TapLimits) -> Result<TapProfile, PortError> {
-    let link = Link::new(spec)?;
+    let link = Link::new(spec, Arc::default())?;
     let mut pinger = link.connect().await?;
     let before = baseline(&mut pinger).await?;
     let mut conn = link.connect().await?;

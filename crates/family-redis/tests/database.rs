@@ -10,6 +10,7 @@ use chaos::conn::Conn;
 use chaos::servers::{APPLICATION, Flavor, Server, ServerOptions};
 use family::{EndpointSpec, Family, FenceRecord, Severity, TlsMode, Trouble};
 use family_redis::RedisFamily;
+use family_redis::tap::{self, TapLimits, TapStop};
 use model::{Dataset, Side};
 use redis::cmd;
 use support::*;
@@ -329,4 +330,72 @@ async fn encrypted_in_every_mode() {
     assert_eq!(refused.err().unwrap().trouble, Trouble::Unreachable);
     let refused = open("localhost", TlsMode::VerifyCa(Some(dir.path().join("none")))).await;
     assert_eq!(refused.err().unwrap().code, "EXO-RED-008");
+}
+
+#[tokio::test]
+async fn a_tap_profiles_and_stops_by_itself() {
+    let server = Server::start(&ServerOptions::new(Flavor::Redis)).unwrap();
+    let limits = TapLimits { commands_max: 300, ..TapLimits::default() };
+    let tapped = {
+        let spec = spec(&server, Side::Source);
+        tokio::spawn(async move { tap::monitor(&spec, limits).await.unwrap() })
+    };
+    let address = as_application(&server);
+    let load = tokio::task::spawn_blocking(move || {
+        let mut conn = Conn::open(&address, 3, LIMIT).unwrap();
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < LIMIT {
+            let set = cmd("SET").arg("secret-key").arg("secret \" value").clone();
+            let object = cmd("OBJECT").arg("ENCODING").arg("k").clone();
+            let script = cmd("EVAL").arg("return redis.call('GET', 'k')").arg(0).clone();
+            if conn.batch(&[set, object, script, cmd("FLUSHDB")]).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let profile = tapped.await.unwrap();
+    drop(server);
+    load.await.unwrap();
+    assert_eq!(profile.stopped, TapStop::Commands);
+    assert!((300..310).contains(&profile.seen), "{}", profile.seen);
+    assert_eq!(profile.unparsed, 0);
+    for command in ["set", "object encoding", "eval", "get", "flushdb"] {
+        assert!(profile.commands.contains_key(command), "{:?}", profile.commands);
+    }
+    assert!(profile.clients.contains_key("127.0.0.1") && profile.clients.contains_key("lua"));
+    assert!(profile.databases.contains_key(&3));
+    let risky: Vec<_> = profile.risky.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(risky, ["flushdb", "eval"]);
+    assert!(!format!("{profile:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn a_tap_ends_with_its_time_and_needs_its_right() {
+    let server = Server::start(&ServerOptions::new(Flavor::Valkey)).unwrap();
+    let limits = TapLimits { duration: Duration::from_millis(150), ..TapLimits::default() };
+    let profile = tap::monitor(&spec(&server, Side::Source), limits).await.unwrap();
+    assert_eq!(profile.stopped, TapStop::Duration);
+    run(&server, &["ACL", "SETUSER", "exodus", "-monitor"]);
+    let error = tap::monitor(&spec(&server, Side::Source), limits).await.unwrap_err();
+    assert_eq!((error.trouble, error.code), (Trouble::Unsupported, "EXO-RED-019"));
+}
+
+/// The tap leaves a server alone whose latency suffers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tap_stops_when_it_hurts() {
+    let mut server = Server::start(&ServerOptions::new(Flavor::Redis)).unwrap();
+    let limits = TapLimits { duration: LIMIT, ..TapLimits::default() };
+    let tapped = {
+        let spec = spec(&server, Side::Source);
+        tokio::spawn(async move { tap::monitor(&spec, limits).await.unwrap() })
+    };
+    let listening = || text(run(&server, &["CLIENT", "LIST"])).contains("cmd=monitor");
+    assert!(chaos::wait::until(LIMIT, listening));
+    // Longer than the time between two of its pings.
+    server.freeze().unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    server.thaw().unwrap();
+    let profile = tapped.await.unwrap();
+    assert!(matches!(profile.stopped, TapStop::Impact { .. }), "{profile:?}");
 }

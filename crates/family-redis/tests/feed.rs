@@ -150,6 +150,15 @@ async fn a_lost_connection_is_a_gap() {
 }
 
 #[tokio::test]
+async fn a_restart_behind_an_open_feed() {
+    let (_family, mut server, database) = one(Flavor::Redis).await;
+    let mut feed = database.feed().await.unwrap();
+    // Gone and back before anybody looked.
+    server.restart().unwrap();
+    assert_eq!(event(&mut *feed).await, FeedEvent::Gap(Doubt::Replaced));
+}
+
+#[tokio::test]
 async fn a_restarted_server_is_another_one() {
     let (_family, mut server, database) = one(Flavor::Valkey).await;
     let mut feed = database.feed().await.unwrap();
@@ -157,6 +166,11 @@ async fn a_restarted_server_is_another_one() {
     let error = tokio::time::timeout(LIMIT, feed.next()).await.unwrap().unwrap_err();
     assert_eq!(error.trouble, Trouble::Unreachable);
     server.restart().unwrap();
+    // Also when the feed that noticed was dropped and another one opened.
+    let mut feed = {
+        drop(feed);
+        database.feed().await.unwrap()
+    };
     assert_eq!(event(&mut *feed).await, FeedEvent::Gap(Doubt::Replaced));
     run(&server, &["SET", "k", "v"]);
     assert!(stale(&until_fence(&mut *feed, 1).await).contains(&key("k")));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use family::{EndpointSpec, PortError, Trouble};
 use model::Side;
+use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -15,6 +16,7 @@ use super::Conn;
 use super::abandoned::Abandoned;
 use super::stream::Stream;
 use crate::clients;
+use crate::database::Incarnation;
 use crate::error::{self, code};
 use crate::tls;
 
@@ -28,12 +30,18 @@ pub(crate) struct Link {
     tag: String,
     timeout: Duration,
     application_users: Vec<String>,
-    abandoned: Abandoned,
+    abandoned: Arc<Abandoned>,
+    /// What the last feed knew of the server, for the next one.
+    last_seen: Mutex<Option<Incarnation>>,
 }
 
 impl Link {
-    /// Prepares an endpoint; connects to nothing.
-    pub(crate) fn new(spec: &EndpointSpec) -> Result<Arc<Self>, PortError> {
+    /// Prepares an endpoint; connects to nothing. `abandoned` outlives the link, so that a
+    /// database opened again still kills what an earlier one gave up.
+    pub(crate) fn new(
+        spec: &EndpointSpec,
+        abandoned: Arc<Abandoned>,
+    ) -> Result<Arc<Self>, PortError> {
         let host = host_of(&spec.address)?;
         let tls = match tls::client_config(&spec.tls)? {
             None => None,
@@ -51,7 +59,8 @@ impl Link {
             tag: spec.session_tag.clone(),
             timeout: spec.timeout,
             application_users: spec.application_users.clone(),
-            abandoned: Abandoned::default(),
+            abandoned,
+            last_seen: Mutex::new(None),
         }))
     }
 
@@ -77,6 +86,11 @@ impl Link {
 
     pub(crate) fn abandoned(&self) -> &Abandoned {
         &self.abandoned
+    }
+
+    /// Remembers what a feed knows of the server now; hands out what one knew before.
+    pub(crate) fn saw(&self, now: Incarnation) -> Option<Incarnation> {
+        self.last_seen.lock().replace(now)
     }
 
     /// A connection ready for use: authenticated, named, its id known, and every connection

@@ -22,6 +22,7 @@ use family::PortError;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use wire_redis::{Decoder, Value, encode};
 
+pub(crate) use abandoned::Abandoned;
 pub(crate) use link::Link;
 use stream::Stream;
 

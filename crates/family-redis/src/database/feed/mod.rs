@@ -25,7 +25,8 @@ use family::{Doubt, Feed, FeedEvent, PortError, Trouble};
 use crate::conn::Link;
 use crate::error::code;
 use crate::key;
-use wires::{Asked, Heard, Incarnation, Wires};
+pub(crate) use wires::Incarnation;
+use wires::{Asked, Heard, Wires};
 
 /// Fences waiting at most.
 const FENCES_MAX: usize = 1024;
@@ -83,6 +84,10 @@ impl RedisFeed {
     /// Starts the feed. Every change that begins after this returns is delivered.
     pub(crate) async fn open(link: &Arc<Link>) -> Result<Self, PortError> {
         let (wires, known, dbs) = Wires::open(link).await?;
+        // An earlier feed of this process may have ended before it could tell.
+        let before = link.saw(known.clone());
+        let gap =
+            before.map(|before| doubt(&before, &known)).filter(|d| *d != Doubt::ConnectionOnly);
         Ok(Self {
             link: link.clone(),
             wires: Some(wires),
@@ -92,7 +97,7 @@ impl RedisFeed {
             barrier: Barrier::None,
             fresh: Batch::default(),
             held: Batch::default(),
-            ready: VecDeque::new(),
+            ready: gap.map(FeedEvent::Gap).into_iter().collect(),
         })
     }
 
@@ -100,6 +105,7 @@ impl RedisFeed {
     async fn reconnect(&mut self) -> Result<(), PortError> {
         let (wires, now, dbs) = Wires::open(&self.link).await?;
         self.ready.push_back(FeedEvent::Gap(doubt(&self.known, &now)));
+        self.link.saw(now.clone());
         self.known = now;
         self.dbs.extend(dbs);
         self.wires = Some(wires);
@@ -169,7 +175,13 @@ impl RedisFeed {
             Heard::Word { evicted, dbs } => {
                 self.dbs.extend(dbs);
                 let moved = evicted != self.known.evicted;
-                self.known.evicted = evicted;
+                if moved {
+                    self.known.evicted = evicted;
+                    self.link.saw(self.known.clone());
+                    if let Some(wires) = &mut self.wires {
+                        wires.slow_down();
+                    }
+                }
                 self.report(moved.then_some(Doubt::Evicted));
             }
             Heard::Beat => {}

@@ -23,6 +23,8 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Least time between two questions about databases and evictions: each costs the server some
 /// tens of microseconds.
 const WORD_SPACING: Duration = Duration::from_millis(2);
+/// The same while the server evicts: every report of that makes somebody compare everything.
+const EVICTING_SPACING: Duration = Duration::from_millis(250);
 const CHANNEL: &[u8] = b"__redis__:invalidate";
 const MARK: &[u8] = b"exodus-mark";
 const BEAT_MARK: &[u8] = b"exodus-beat";
@@ -141,6 +143,11 @@ impl Wires {
         self.pause.as_mut().reset(self.word_at);
         self.paused = true;
         false
+    }
+
+    /// Lets more time pass until the next word.
+    pub(crate) fn slow_down(&mut self) {
+        self.word_at = Instant::now() + EVICTING_SPACING;
     }
 
     /// Has the subscriber echo a barrier.
