@@ -32,6 +32,8 @@ const ATTEMPTS_MAX: usize = 16;
 /// What the fence covers.
 enum Fence {
     Down,
+    /// Around nothing: holds trivially.
+    Empty,
     Up {
         /// Named when it is a single record: then a nil says which one moved.
         only: Option<Key>,
@@ -132,6 +134,8 @@ impl RedisReader {
 impl Reader for RedisReader {
     async fn read(&mut self, keys: &[Key]) -> Result<Vec<Record>, PortError> {
         if keys.is_empty() {
+            self.ready().await?;
+            self.fence = Fence::Empty;
             return Ok(Vec::new());
         }
         let records = self.read_fenced(keys).await?;
@@ -140,9 +144,11 @@ impl Reader for RedisReader {
     }
 
     async fn confirm(&mut self) -> Result<Moved, PortError> {
-        let Fence::Up { only } = std::mem::replace(&mut self.fence, Fence::Down) else {
+        let only = match std::mem::replace(&mut self.fence, Fence::Down) {
+            Fence::Up { only } => only,
+            Fence::Empty => return Ok(Moved::None),
             // Nothing was read, or the read failed: nothing may be called unchanged.
-            return Ok(Moved::Some);
+            Fence::Down => return Ok(Moved::Some),
         };
         let Some(mut conn) = self.conn.take() else { return Ok(Moved::Some) };
         let unchanged = exec_unchanged(&mut conn).await?;
