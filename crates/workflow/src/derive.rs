@@ -147,5 +147,7 @@ pub fn wake_at_ms(plan: &Plan, run: &RunState) -> Option<u64> {
     let retry = run
         .retry_at_ms
         .filter(|_| run.incident_hold.is_none() || run.place() == Place::RollbackBlocked);
-    [flip, retry, soak, run.lift_again_ms].into_iter().flatten().chain(stale).chain(waivers).min()
+    let fence =
+        (!run.forgotten_fences().is_empty()).then(|| run.lift_again_ms.unwrap_or(run.now_ms));
+    [flip, retry, soak, fence].into_iter().flatten().chain(stale).chain(waivers).min()
 }
