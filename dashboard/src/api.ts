@@ -67,7 +67,7 @@ export const api = {
   },
 
   events: (id: string) => (last: string | null, signal: AbortSignal) =>
-    fetch(`/api/v1/events?migration=${encodeURIComponent(id)}&from=live`, {
+    fetch(`/api/v1/events?migration=${encodeURIComponent(id)}&from=now`, {
       headers: headers({ accept: "text/event-stream", ...(last === null ? {} : { "last-event-id": last }) }),
       cache: "no-store",
       signal,

@@ -135,15 +135,12 @@ pub(crate) fn export(ctx: &mut Ctx<'_, '_>, what: &str) -> Outcome {
     Ok(Exit::Done)
 }
 
-pub(crate) fn report(ctx: &mut Ctx<'_, '_>, kind: ReportKind, html: bool) -> Outcome {
+pub(crate) fn report(ctx: &mut Ctx<'_, '_>, kind: ReportKind) -> Outcome {
     let kind = match kind {
         ReportKind::Assessment => "assessment",
         ReportKind::Final => "final",
     };
-    if html {
-        return export(ctx, &format!("reports/{kind}?format=html"));
-    }
-    let path = ctx.path(&format!("reports/{kind}?format=json"))?;
+    let path = ctx.path(&format!("reports/{kind}"))?;
     let value = ctx.client.get(&path)?;
     let document = ctx.format.document().unwrap_or(crate::output::Document::Json);
     document.write(ctx.io, &value)?;

@@ -196,18 +196,18 @@ impl Client {
         } else {
             "nothing was changed; applications keep their routing whether this answers or not"
         };
-        Failure::new(
-            "EXO-CLI-003",
-            Exit::Unreachable,
-            format!("the server does not answer: {error}"),
-        )
-        .at(self.base.clone())
-        .impact(impact)
-        .fix(if sent {
-            "exodus status"
-        } else {
-            "exodus serve, or --server with the right address"
-        })
+        let why = match error {
+            ureq::Error::Io(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        Failure::new("EXO-CLI-003", Exit::Unreachable, format!("the server does not answer: {why}"))
+            .at(self.base.clone())
+            .impact(impact)
+            .fix(if sent {
+                "exodus status"
+            } else {
+                "exodus serve, or --server with the right address"
+            })
     }
 
     fn lost(&self, error: &str) -> Failure {

@@ -29,7 +29,7 @@ pub(crate) fn run(ctx: &mut Ctx<'_, '_>, args: &EventsArgs) -> Outcome {
     if !args.follow {
         return Ok(Exit::Done);
     }
-    let path = format!("/api/v1/events?from=live{query}");
+    let path = format!("/api/v1/events?from=now{query}");
     loop {
         let client = ctx.client.clone();
         let mut broken = None;
@@ -62,7 +62,7 @@ fn history(ctx: &mut Ctx<'_, '_>, args: &EventsArgs, query: &str) -> Result<Opti
     let mut last = args.after;
     let path = match args.after {
         Some(after) => format!("/api/v1/events?after={after}&limit={PAGE}{query}"),
-        None => format!("/api/v1/events?limit={}&from=end{query}", args.last.clamp(1, PAGE)),
+        None => format!("/api/v1/events?limit={}&from=now{query}", args.last.clamp(1, PAGE)),
     };
     let page: Page<Event> = ctx.typed(&ctx.client.get(&path)?)?;
     for event in &page.items {

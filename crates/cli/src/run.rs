@@ -79,7 +79,9 @@ fn dispatch(global: Global, verb: Verb, io: &mut Io<'_>, offline: &dyn Offline) 
         }
         Verb::Explain { code } => explain::run(io, global.output, code.as_deref()),
         Verb::Completion { shell } => {
-            clap_complete::generate(shell, &mut offline.command(), "exodus", &mut io.out);
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut offline.command(), "exodus", &mut script);
+            io.out.write_all(&script)?;
             Ok(Exit::Done)
         }
         Verb::Interlay(InterlayVerb::Probe { address }) => init::probe(io, global.output, &address),
@@ -161,7 +163,7 @@ fn evidence(ctx: &mut Ctx<'_, '_>, verb: Verb) -> Outcome {
         Verb::Token(verb) => lists::token(ctx, verb),
         Verb::Plan { file } => files::plan(ctx, &file),
         Verb::Apply { file, digest, act } => files::apply(ctx, &file, digest, act),
-        Verb::Report { kind, html } => files::report(ctx, kind, html),
+        Verb::Report { kind } => files::report(ctx, kind),
         Verb::Runbook => files::runbook(ctx),
         Verb::Bundle { file } => files::bundle(ctx, &file),
         Verb::Whoami => lists::whoami(ctx),

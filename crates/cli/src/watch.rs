@@ -77,7 +77,7 @@ fn listen(client: &Client, knock: &SyncSender<()>) {
     let mut last: Option<String> = None;
     loop {
         // How a stream ended does not matter here: the page itself shows how old it is.
-        let _ = client.stream("/api/v1/events?from=live", last.clone().as_deref(), &mut |step| {
+        let _ = client.stream("/api/v1/events?from=now", last.clone().as_deref(), &mut |step| {
             if let crate::sse::Step::Event(event) = step {
                 last = event.id.or(last.take());
                 // A full channel means that a look is due already.

@@ -176,13 +176,10 @@ pub enum Verb {
         #[command(flatten)]
         act: Act,
     },
-    /// A report as JSON, or as one HTML file
+    /// A report, as a document
     Report {
         /// Which
         kind: ReportKind,
-        /// As one HTML file instead
-        #[arg(long)]
-        html: bool,
     },
     /// Steps, commands, owners and triggers of this migration
     Runbook,

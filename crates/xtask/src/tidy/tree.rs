@@ -1,5 +1,6 @@
 //! The repository as rules see it: tracked text files and the crates with what they depend on.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 
 use super::lex::{Lexed, lex};
 
-/// A text file that is tracked, or would be by `git add .`.
+/// A file that is tracked, or would be by `git add .`. A binary has no text.
 pub(crate) struct File {
     /// Path from the root, with `/`.
     pub(crate) path: String,
@@ -45,9 +46,14 @@ impl Tree {
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let mut files = Vec::new();
         for path in tracked(root)? {
-            // A file deleted but not yet staged is no longer there; a binary is not text.
-            if let Ok(text) = std::fs::read_to_string(root.join(&path)) {
-                files.push(File::new(&path, text));
+            match std::fs::read_to_string(root.join(&path)) {
+                Ok(text) => files.push(File::new(&path, text)),
+                // A binary has no text, but documents link to it.
+                Err(e) if e.kind() == ErrorKind::InvalidData => {
+                    files.push(File::new(&path, String::new()));
+                }
+                // A file deleted but not yet staged is no longer there.
+                Err(_) => {}
             }
         }
         Ok(Self { files, crates: crates(root)? })
