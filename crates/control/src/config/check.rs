@@ -4,7 +4,8 @@ use api::ConfigProblem;
 use model::Strategy;
 use workflow::{Environment, FamilyCaps, Gate, PlanFault, check_plan};
 
-use crate::config::document::{Document, InterlaySection};
+use crate::config::document::Document;
+use crate::config::endpoint::InterlaySection;
 use crate::config::plan::{plan, window};
 
 /// Everything that is wrong with a document that could be read.
