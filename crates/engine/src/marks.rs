@@ -1,8 +1,11 @@
 //! Stores markers that writes wait for, and clears those that are quiet again. One task does
 //! both, so that a marker is never cleared on disk after it was asked for anew.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+use journal::Bucket;
 
 use crate::engine::Engine;
 
@@ -15,7 +18,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
     let markers = journal.markers();
     let mut tick = tokio::time::interval(engine.parts.config.marker_quiet);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut quiet_before = Vec::new();
+    let mut quiet_before = HashSet::new();
     loop {
         tokio::select! {
             biased;
@@ -46,7 +49,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
 }
 
 /// Clears what was quiet at the last look and still is; returns what is quiet now.
-async fn clear(engine: &Engine, before: &[journal::Bucket]) -> Vec<journal::Bucket> {
+async fn clear(engine: &Engine, before: &HashSet<Bucket>) -> HashSet<Bucket> {
     let journal = &engine.parts.journal;
     let now = journal.quiet(&journal.markers().set_buckets());
     let twice: Vec<_> = now.iter().copied().filter(|b| before.contains(b)).collect();
@@ -57,5 +60,5 @@ async fn clear(engine: &Engine, before: &[journal::Bucket]) -> Vec<journal::Buck
         // They stay set on disk: more than needed is looked at after a restart.
         engine.store_failed(&error);
     }
-    now
+    now.into_iter().collect()
 }

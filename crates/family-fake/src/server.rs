@@ -196,9 +196,12 @@ impl Server {
         self.lock().zombies.len()
     }
 
-    /// Starts to keep every state of every key.
+    /// Starts to keep every state of every key, from its present one.
     pub fn keep_history(&self) {
-        self.lock().keep_history = true;
+        let mut state = self.lock();
+        state.keep_history = true;
+        let now = state.records.iter().map(|(k, v)| (k.clone(), vec![Some(v.clone())])).collect();
+        state.history = now;
     }
 
     /// Every state the key went through since `keep_history`, oldest first.

@@ -44,10 +44,12 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// A journal for a fixed number of copiers (at least one).
+    /// A journal for a fixed number of copiers (at least one). It begins uncertain when a bucket
+    /// is marked: the last process did not end cleanly, and nobody has looked yet.
     #[must_use]
     pub fn new(copiers: usize, markers: Markers) -> Arc<Self> {
         let copiers = copiers.clamp(1, SHARDS);
+        let unclean = !markers.set_buckets().is_empty();
         Arc::new(Self {
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(),
             bells: (0..copiers).map(|_| Notify::new()).collect(),
@@ -57,7 +59,7 @@ impl Journal {
             anything_settled: AtomicU64::new(0),
             anything_fenced: AtomicU64::new(0),
             unnamed: Notify::new(),
-            uncertain: AtomicBool::new(false),
+            uncertain: AtomicBool::new(unclean),
             watchers: Watchers::default(),
         })
     }
