@@ -1,9 +1,13 @@
 //! Which plans may run: the table of write policies, and what an environment demands.
 
+use std::collections::BTreeSet;
+
 use model::{Side, Strategy, WritePolicy};
 
 use crate::gate::Gate;
+use crate::place::{Place, Step};
 use crate::plan::{Environment, Plan};
+use crate::run::RunState;
 
 /// What a pair of endpoints can keep, as probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,7 +143,7 @@ fn strategy(plan: &Plan, caps: &FamilyCaps, faults: &mut Vec<PlanFault>) {
             fix: "name at least one batch of tenants".to_owned(),
         });
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     if !plan.batches.iter().flat_map(|b| &b.tenants).all(|t| seen.insert(t)) {
         faults.push(PlanFault {
             code: "EXO-RUN-031",
@@ -196,4 +200,41 @@ fn gates_and_criteria(plan: &Plan, faults: &mut Vec<PlanFault>) {
             fix: "configure rollback.criteria, or declare environment: dev".to_owned(),
         });
     }
+}
+
+/// Why a changed plan cannot take over a run where it is. Everything else about a plan may change
+/// at any time; what proofs it spoils is told with [`crate::Fact::ConfigChanged`].
+#[must_use]
+pub fn check_change(run: &RunState, old: &Plan, new: &Plan) -> Vec<PlanFault> {
+    let mut faults = Vec::new();
+    let fault = |why: &str, fix: &str| PlanFault {
+        code: "EXO-RUN-037",
+        why: why.to_owned(),
+        fix: fix.to_owned(),
+    };
+    let shifted = run.saga.is_some()
+        || run.target_decides_something()
+        || matches!(run.place(), Place::Reads | Place::Tenants | Place::ReadyToCutover);
+    if shifted && old.strategy != new.strategy {
+        faults.push(fault(
+            "the strategy cannot change while reads or authority have moved",
+            "step back to verifying, or roll back, and apply it then",
+        ));
+    }
+    let planned: BTreeSet<_> = new.batches.iter().flat_map(|b| &b.tenants).collect();
+    if run.authority.moved.iter().any(|tenant| !planned.contains(tenant)) {
+        faults.push(fault(
+            "a tenant that has moved is not in any batch of the new plan",
+            "keep it in the plan, or return it first",
+        ));
+    }
+    if let Step::Reads { index } = run.step
+        && index >= new.canary_steps.len()
+    {
+        faults.push(fault(
+            "the run is at a read step that the new plan does not have",
+            "step back first, or keep as many steps",
+        ));
+    }
+    faults
 }

@@ -37,7 +37,7 @@ pub use docs::docs_table;
 pub use event::{By, Event, Fact, Verb, VerbKind};
 pub use evidence::{Evidence, EvidenceKind, EvidenceOutcome, Waiver};
 pub use gate::{Approval, Gate, GateSpec, GateVerdict, Rejection, Role, gate_digest, gate_verdict};
-pub use legal::{FamilyCaps, IllegalPolicy, PlanFault, check_plan, legal_policy};
+pub use legal::{FamilyCaps, IllegalPolicy, PlanFault, check_change, check_plan, legal_policy};
 pub use needs::{Need, ahead, command, forward, gate_at, needs, next_batch};
 pub use place::{Place, Step};
 pub use plan::{Environment, OnStepFailure, Plan, Window};

@@ -25,7 +25,8 @@ model::wire_names! {
 /// What happens when a worker of a data-moving step fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnStepFailure {
-    /// Everything goes back to the source.
+    /// Everything goes back to the source, while the source decides. Once the target decides the
+    /// failure waits for a person: authority moves by checks and people only.
     RollbackAll,
     /// The worker is started again this often, then everything goes back.
     Retry {

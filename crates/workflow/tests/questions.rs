@@ -6,7 +6,8 @@ use model::{Side, Strategy, WritePolicy};
 use support::{Desk, World, dev, prod};
 use workflow::{
     Criterion, Environment, Fact, FamilyCaps, Gate, GateSpec, LagFacts, Place, Plan, Role, Verb,
-    VerbKind, allowed_actions, check_plan, legal_policy, next, undo, waiting_on, wake_at_ms,
+    VerbKind, allowed_actions, check_change, check_plan, legal_policy, next, undo, waiting_on,
+    wake_at_ms,
 };
 
 const CAPS: FamilyCaps = FamilyCaps { two_phase_commit: false, reverse: true, tenant_filter: true };
@@ -129,6 +130,27 @@ fn write_policies_that_cannot_be_kept_are_refused_with_their_reason() {
             }
         }
     }
+}
+
+#[test]
+fn a_plan_may_change_only_where_the_run_allows_it() {
+    let mut desk = Desk::new(dev(Strategy::Canary), World::Obliging);
+    let big_bang = dev(Strategy::BigBang);
+    desk.go_to(Place::Verifying);
+    assert_eq!(check_change(&desk.run, &desk.plan, &big_bang), []);
+    desk.go_to(Place::Reads);
+    let faults = check_change(&desk.run, &desk.plan, &big_bang);
+    assert_eq!(faults[0].code, "EXO-RUN-037");
+    desk.must(Verb::Advance);
+    let shorter = Plan { canary_steps: vec![100], ..desk.plan.clone() };
+    assert_eq!(check_change(&desk.run, &desk.plan, &shorter).len(), 1);
+
+    let plan = Plan { batches: support::batches(&["a", "b"]), ..dev(Strategy::UserByUser) };
+    let mut desk = Desk::new(plan, World::Obliging);
+    desk.go_to(Place::Tenants);
+    desk.must(Verb::Advance);
+    let without = Plan { batches: support::batches(&["b"]), ..desk.plan.clone() };
+    assert_eq!(check_change(&desk.run, &desk.plan, &without).len(), 1);
 }
 
 #[test]

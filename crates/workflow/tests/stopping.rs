@@ -166,6 +166,18 @@ fn a_failed_step_goes_all_the_way_back_by_default() {
 }
 
 #[test]
+fn a_failed_worker_never_moves_authority() {
+    let mut desk = canary();
+    desk.go_to(Place::ServingTarget);
+    fails(&mut desk);
+    assert_eq!(desk.run.place(), Place::ServingTarget);
+    let commit = Verb::Commit { typed: "shop".to_owned() };
+    assert_eq!(desk.refused(commit.clone()).code, "EXO-RUN-012");
+    desk.must(Verb::Retry);
+    desk.must(commit);
+}
+
+#[test]
 fn a_failure_before_anything_moved_waits_for_a_person() {
     let mut desk = canary();
     desk.go_to(Place::Compare);

@@ -322,9 +322,16 @@ fn failed(plan: &Plan, run: &mut RunState, worker: &str, code: &str, why: &str, 
     match plan.on_step_failure {
         // Nothing has moved yet: there is nothing to roll back, and a person knows better.
         _ if !run.place().moves_data() => {}
+        // The target decides and serves. Without this worker it still does, and without replay
+        // the way back is blocked anyway: authority moves by checks and people only.
+        OnStepFailure::RollbackAll if run.target_decides_something() => {}
         OnStepFailure::AllowPartial => {}
         OnStepFailure::RollbackAll => all_back(run, out),
-        OnStepFailure::Retry { times, .. } if run.retries >= times => all_back(run, out),
+        OnStepFailure::Retry { times, .. } if run.retries >= times => {
+            if !run.target_decides_something() {
+                all_back(run, out);
+            }
+        }
         OnStepFailure::Retry { backoff_ms, .. } => {
             let wait = backoff_ms.saturating_mul(1 << run.retries.min(16));
             run.retries += 1;
