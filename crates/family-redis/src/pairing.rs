@@ -42,7 +42,8 @@ impl Route {
 pub(crate) struct Pairing {
     /// Values above this many bytes in a server's memory are copied by elements.
     big_bytes: u64,
-    links: Mutex<[Weak<Link>; 2]>,
+    /// Every database opened for a side; the newest that still lives counts.
+    links: Mutex<[Vec<Weak<Link>>; 2]>,
     /// Learnt from refusals; bounded by versions × type bytes that exist.
     routes: Mutex<HashMap<(Side, Stamp), Route>>,
     /// Sides that cannot tell an expiry exactly.
@@ -64,14 +65,18 @@ impl Pairing {
     }
 
     pub(crate) fn join(&self, link: &Arc<Link>) {
-        self.links.lock()[link.side().index()] = Arc::downgrade(link);
+        let mut links = self.links.lock();
+        let known = &mut links[link.side().index()];
+        known.retain(|known| known.strong_count() > 0);
+        known.push(Arc::downgrade(link));
+        drop(links);
         // Another server may have taken this side's place.
         self.routes.lock().clear();
     }
 
     /// The other side, if it was opened too.
     pub(crate) fn other_than(&self, side: Side) -> Option<Arc<Link>> {
-        self.links.lock()[side.other().index()].upgrade()
+        self.links.lock()[side.other().index()].iter().rev().find_map(Weak::upgrade)
     }
 
     /// How payloads of this stamp get to `to`, as far as known.

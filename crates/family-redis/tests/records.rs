@@ -10,7 +10,7 @@ use chaos::equality::Options;
 use chaos::servers::{Flavor, ServerOptions};
 use family::{Applied, Family, Moved, Trouble};
 use family_redis::RedisFamily;
-use model::{Image, Record};
+use model::{Image, Record, Side};
 use support::*;
 
 #[tokio::test]
@@ -45,6 +45,8 @@ async fn values_too_big_for_one_message() {
     let family = RedisFamily::with_big_bytes(1 << 20);
     let (source, target) = (ServerOptions::new(Flavor::Redis), ServerOptions::new(Flavor::Valkey));
     let pair = pair_of(&source, &target, family).await;
+    // Somebody else looks at a side for a moment.
+    drop(pair.family.open(spec(&pair.source, Side::Source)).await.unwrap());
     dataset::seed(&Dataset::new(10, 3), &pair.source.address()).unwrap();
     run(&pair.source, &["PEXPIRE", "ds:big:hash", "86400000"]);
     let all = keys(&pair.old).await;
@@ -221,4 +223,41 @@ async fn older_servers_tell_expiries_another_way() {
     let mut old = pair.old.reader().await.unwrap();
     let mut new = pair.new.reader().await.unwrap();
     assert_eq!(old.digest(&all).await.unwrap(), new.digest(&all).await.unwrap());
+}
+
+/// Every ordinary type of the newer server gets into the older one by its payload alone: the
+/// writer's family knows no other side from which it could copy by elements.
+#[tokio::test]
+async fn newer_payloads_are_rewritten_for_an_older_server() {
+    let pair = pair().await;
+    dataset::seed(&Dataset::small(2000, 11), &pair.target.address()).unwrap();
+    let alone = RedisFamily::new();
+    let old = alone.open(spec(&pair.source, Side::Source)).await.unwrap();
+    let all = keys(&pair.new).await;
+    copy(&pair.new, &old, &all).await;
+    assert_equal(&pair.target, &pair.source, &Options::default());
+}
+
+/// A copy by elements carries the state of its own time, and the fence tells that it moved.
+#[tokio::test]
+async fn a_big_key_that_moves_is_told() {
+    let family = RedisFamily::with_big_bytes(1);
+    let (source, target) = (ServerOptions::new(Flavor::Redis), ServerOptions::new(Flavor::Valkey));
+    let pair = pair_of(&source, &target, family).await;
+    run(&pair.source, &["RPUSH", "k", "a", "b"]);
+    run(&pair.target, &["SET", "k", "before"]);
+    let mut reader = pair.old.reader().await.unwrap();
+    let mut writer = pair.new.writer().await.unwrap();
+    let records = reader.read(&[key("k")]).await.unwrap();
+    // It moves between the read and the copy, which then carries the newer state.
+    run(&pair.source, &["RPUSH", "k", "c"]);
+    assert!(matches!(writer.apply(&records).await.unwrap()[0], Applied::Done));
+    assert_eq!(reader.confirm().await.unwrap(), Moved::Keys(vec![key("k")]));
+    assert_eq!(number(run(&pair.target, &["LLEN", "k"])), 3);
+    // Gone by the time it is copied.
+    let records = reader.read(&[key("k")]).await.unwrap();
+    run(&pair.source, &["DEL", "k"]);
+    assert!(matches!(writer.apply(&records).await.unwrap()[0], Applied::Done));
+    assert_eq!(reader.confirm().await.unwrap(), Moved::Keys(vec![key("k")]));
+    assert_eq!(number(run(&pair.target, &["EXISTS", "k"])), 0);
 }
