@@ -335,7 +335,7 @@ async fn encrypted_in_every_mode() {
 #[tokio::test]
 async fn a_tap_profiles_and_stops_by_itself() {
     let server = Server::start(&ServerOptions::new(Flavor::Redis)).unwrap();
-    let limits = TapLimits { commands_max: 300, ..TapLimits::default() };
+    let limits = TapLimits { commands_max: 300, latency_floor: LIMIT, ..TapLimits::default() };
     let tapped = {
         let spec = spec(&server, Side::Source);
         tokio::spawn(async move { tap::monitor(&spec, limits).await.unwrap() })
@@ -373,7 +373,8 @@ async fn a_tap_profiles_and_stops_by_itself() {
 #[tokio::test]
 async fn a_tap_ends_with_its_time_and_needs_its_right() {
     let server = Server::start(&ServerOptions::new(Flavor::Valkey)).unwrap();
-    let limits = TapLimits { duration: Duration::from_millis(150), ..TapLimits::default() };
+    let duration = Duration::from_millis(150);
+    let limits = TapLimits { duration, latency_floor: LIMIT, ..TapLimits::default() };
     let profile = tap::monitor(&spec(&server, Side::Source), limits).await.unwrap();
     assert_eq!(profile.stopped, TapStop::Duration);
     run(&server, &["ACL", "SETUSER", "exodus", "-monitor"]);
@@ -385,7 +386,8 @@ async fn a_tap_ends_with_its_time_and_needs_its_right() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tap_stops_when_it_hurts() {
     let mut server = Server::start(&ServerOptions::new(Flavor::Redis)).unwrap();
-    let limits = TapLimits { duration: LIMIT, ..TapLimits::default() };
+    let latency_floor = Duration::from_millis(200);
+    let limits = TapLimits { duration: LIMIT, latency_floor, ..TapLimits::default() };
     let tapped = {
         let spec = spec(&server, Side::Source);
         tokio::spawn(async move { tap::monitor(&spec, limits).await.unwrap() })
@@ -394,7 +396,7 @@ async fn a_tap_stops_when_it_hurts() {
     assert!(chaos::wait::until(LIMIT, listening));
     // Longer than the time between two of its pings.
     server.freeze().unwrap();
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
     server.thaw().unwrap();
     let profile = tapped.await.unwrap();
     assert!(matches!(profile.stopped, TapStop::Impact { .. }), "{profile:?}");
