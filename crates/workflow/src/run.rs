@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use model::{Epoch, ReadMode, Side, Tenant};
 use routing::Authority;
 
+use crate::action::Refused;
 use crate::criteria::{Judgement, OnFailure};
 use crate::evidence::{Evidence, EvidenceKind, Waiver};
 use crate::gate::{Approval, Gate, Rejection};
@@ -248,6 +249,39 @@ impl RunState {
             retries: 0,
             outcome: None,
         }
+    }
+
+    /// The run after this one, with epochs that go on from it.
+    ///
+    /// # Errors
+    /// [`Refused`] while this run is not over, and after it was finalized: the target is then the
+    /// only system, and a new run of the same migration would give authority to the source.
+    pub fn after(&self, run: &str, by: &str, now_ms: u64) -> Result<Self, Refused> {
+        let refused = |why: &str, instead: &str| Refused {
+            code: "EXO-RUN-002",
+            verb: None,
+            why: why.to_owned(),
+            instead: vec![instead.to_owned()],
+        };
+        match self.outcome {
+            Some(Outcome::Abandoned) => {}
+            Some(Outcome::Finalized) => {
+                let why = "the migration is finalized; going back is a new, reverse migration";
+                return Err(refused(why, "exodus init --reverse"));
+            }
+            None => {
+                let why = format!("run {} is not over", self.run);
+                return Err(refused(&why, "exodus status"));
+            }
+        }
+        Ok(Self {
+            epoch: self.epoch.next(),
+            nodes: self.nodes.clone(),
+            fences: self.fences.clone(),
+            attempts: self.attempts,
+            copy_round: self.copy_round,
+            ..Self::new(run, &self.migration, by, now_ms)
+        })
     }
 
     /// The step's name.

@@ -197,6 +197,43 @@ fn answers_to_an_earlier_attempt_are_ignored() {
 }
 
 #[test]
+fn a_fence_that_comes_late_is_lifted_again() {
+    let late = [FlipInput::Fenced, FlipInput::FenceFailed { why: why() }];
+    for input in late {
+        let mut desk = frozen();
+        ack(&mut desk);
+        desk.pass(desk.plan.pause_budget_ms);
+        desk.flip(FlipInput::FenceLifted { side: Side::Source });
+        undone(&desk);
+        assert!(desk.run.fences.is_empty());
+        desk.transcript();
+        desk.flip(input);
+        check(&desk.transcript(), "lift fence of source");
+        desk.tell(Fact::FenceLifted { side: Side::Source });
+        assert!(desk.run.fences.is_empty());
+    }
+}
+
+#[test]
+fn a_table_that_changes_under_the_freeze_is_acknowledged_too() {
+    let mut desk = frozen();
+    let first = desk.run.epoch;
+    let affects = [].into();
+    desk.tell(Fact::ConfigChanged { digest: "c".to_owned(), affects });
+    assert!(desk.run.epoch > first);
+    check(
+        &desk.transcript(),
+        "publish 6: source frozen noted
+         do Quiesce { epoch: Epoch(6), txn_deadline_ms: 1518 }
+         event config_changed",
+    );
+    desk.tell(Fact::NodeAcked { node: node(), epoch: first, txn_wait_ms: 0 });
+    assert_eq!(at(&desk), FlipStep::AwaitQuiet);
+    ack(&mut desk);
+    assert_eq!(at(&desk), FlipStep::FenceOld);
+}
+
+#[test]
 fn killed_before_the_authority_moved_it_is_undone_and_after_that_finished() {
     for until in [frozen, draining] {
         let mut desk = until();

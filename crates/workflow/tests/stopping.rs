@@ -262,6 +262,22 @@ fn a_final_run_says_what_is_left() {
 }
 
 #[test]
+fn a_new_run_follows_an_abandoned_one_and_never_a_finalized_one() {
+    let mut desk = canary();
+    assert!(desk.run.after("run-2", "ada", 5).is_err(), "it is not over");
+    desk.go_to(Place::ServingTarget);
+    let mut other = canary();
+    other.must(Verb::Rollback { accept_loss: false });
+    other.must(Verb::Abandon);
+    let next = other.run.after("run-2", "ada", 5).expect("it was abandoned");
+    assert!(next.epoch > other.run.epoch && next.place() == Place::Setup);
+    desk.must(Verb::Commit { typed: "shop".to_owned() });
+    desk.must(Verb::Finalize);
+    let no = desk.run.after("run-2", "ada", 5).expect_err("the target is the only system");
+    assert_eq!(no.instead, ["exodus init --reverse"]);
+}
+
+#[test]
 fn reads_go_up_in_bounded_steps_and_down_at_once() {
     let set = |reads_percent, forced| Verb::SetTraffic { mode: None, reads_percent, forced };
     let mut desk = canary();

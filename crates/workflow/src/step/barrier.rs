@@ -132,6 +132,21 @@ pub(super) fn hear(plan: &Plan, run: &mut RunState, input: &FlipInput, out: &mut
     absorb(plan, run, moved, out);
 }
 
+/// An answer to a barrier that is over. A fence it set after all, or may have set, is remembered,
+/// so that it is lifted from a side that decides.
+pub(super) fn heard_late(run: &mut RunState, attempt: u64, input: &FlipInput) {
+    let maybe_set = matches!(input, FlipInput::Fenced | FlipInput::FenceFailed { .. });
+    let Some(past) = run.history.iter().find(|a| a.number == attempt && maybe_set) else { return };
+    let from = match past.kind {
+        FlipKind::Cutover => Side::Source,
+        FlipKind::Rollback => Side::Target,
+        FlipKind::TenantFlip | FlipKind::Rehearsal => return,
+    };
+    if !past.moved {
+        run.fences.insert(from);
+    }
+}
+
 /// The controller was restarted in the middle of a barrier.
 pub(super) fn resume(plan: &Plan, run: &mut RunState, out: &mut Out) {
     let Some(saga) = run.saga.clone() else { return };

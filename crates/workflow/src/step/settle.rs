@@ -11,6 +11,7 @@ use crate::gate::{GateVerdict, gate_digest, gate_verdict};
 use crate::needs::gate_at;
 use crate::plan::Plan;
 use crate::run::RunState;
+use crate::saga::{FlipAction, FlipStep};
 
 /// Turns the difference of two states into actions: stop, publish, flip, start, tell.
 pub(super) fn settle(
@@ -45,7 +46,8 @@ pub(super) fn settle(
     if published {
         actions.push(Action::PublishTable(table_for(plan, &new)));
     }
-    actions.extend(out.flips.into_iter().map(|action| stamped(action, &new)));
+    let quiet_again = quiet_again(old, &new).filter(|_| published);
+    actions.extend(out.flips.into_iter().map(|action| stamped(action, &new)).chain(quiet_again));
     let mut started: BTreeSet<Worker> =
         if resumed { after.clone() } else { after.difference(&before).copied().collect() };
     if after.contains(&Worker::Verify) && proved(old) && !proved(&new) {
@@ -62,6 +64,20 @@ pub(super) fn settle(
     }
     let durable = changed && (out.durable || !only_saga_changed(old, &new));
     Transition { state: new, actions, notes: out.notes, changed, durable }
+}
+
+/// A frozen table that replaces a frozen one, for another reason than the barrier's, has to be
+/// acknowledged like the one before.
+fn quiet_again(old: &RunState, new: &RunState) -> Option<Action> {
+    let flip = &new.saga.as_ref()?.flip;
+    let waited_before = old.saga.as_ref().is_some_and(|s| s.flip.step == FlipStep::AwaitQuiet);
+    if !waited_before || flip.step != FlipStep::AwaitQuiet {
+        return None;
+    }
+    let txn_deadline_ms = flip.frozen_ms.unwrap_or(new.now_ms) + flip.terms.txn_deadline_ms;
+    let (attempt, epoch) = (flip.terms.attempt, new.epoch);
+    let action = FlipAction::Quiesce { epoch, txn_deadline_ms };
+    Some(Action::Flip { attempt, epoch, action })
 }
 
 /// A barrier's action with the newest epoch.

@@ -95,6 +95,9 @@ pub(super) fn told(plan: &Plan, run: &mut RunState, fact: &Fact, out: &mut Out) 
         Fact::SagaProgress { attempt, input } => {
             if is_current(run, *attempt) {
                 barrier::hear(plan, run, input, out);
+            } else {
+                barrier::heard_late(run, *attempt, input);
+                lift_forgotten(run, out);
             }
         }
         Fact::SagaFailed { attempt, why } => {
