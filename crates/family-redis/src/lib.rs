@@ -24,4 +24,5 @@ pub mod tap;
 pub mod tls;
 mod traits;
 
+pub use crate::database::WORKER_RULES;
 pub use crate::family::RedisFamily;

@@ -7,10 +7,12 @@ mod support;
 use std::time::Duration;
 
 use chaos::conn::Conn;
+use chaos::dataset::{self, Dataset as Seeded};
+use chaos::equality::Options;
 use chaos::servers::{APPLICATION, Flavor, Server, ServerOptions};
 use family::{EndpointSpec, Family, FenceRecord, Severity, TlsMode, Trouble};
-use family_redis::RedisFamily;
 use family_redis::tap::{self, TapLimits, TapStop};
+use family_redis::{RedisFamily, WORKER_RULES};
 use model::{Dataset, Side};
 use redis::cmd;
 use support::*;
@@ -253,6 +255,53 @@ async fn a_system_is_not_moved_onto_itself() {
     let findings = family.compare_endpoints(&source, &target).await;
     assert_eq!(findings.len(), 1);
     assert_eq!((findings[0].code, findings[0].severity), ("EXO-PRE-121", Severity::Blocker));
+}
+
+/// The account that preflight recommends is enough for everything, and for nothing destructive.
+#[tokio::test]
+async fn the_least_rights_are_enough() {
+    let pair = pair().await;
+    let family = RedisFamily::new();
+    let open = async |server: &Server, side: Side| {
+        let mut create: Vec<&str> = vec!["ACL", "SETUSER", "mover", "reset", "on", ">mover-secret"];
+        create.extend(WORKER_RULES.split_whitespace());
+        run(server, &create);
+        let spec = EndpointSpec {
+            user: Some("mover".into()),
+            password: Some("mover-secret".into()),
+            session_tag: "exodus:least:1".into(),
+            ..spec(server, side)
+        };
+        family.open(spec).await.unwrap()
+    };
+    let old = open(&pair.source, Side::Source).await;
+    let new = open(&pair.target, Side::Target).await;
+    for database in [&old, &new] {
+        let bad: Vec<_> = database.assess().await;
+        let bad: Vec<_> = bad.iter().filter(|f| f.severity > Severity::Risk).collect();
+        assert!(bad.is_empty(), "{bad:?}");
+        let probe = database.probe().await.unwrap();
+        let lacks: Vec<_> = probe.capabilities.iter().filter(|c| !c.present).collect();
+        assert!(lacks.iter().all(|c| c.name == "field_expiry"), "{lacks:?}");
+        let record = database.plan_fence().await.unwrap();
+        database.fence(&record).await.unwrap();
+        database.lift(&record).await.unwrap();
+        database.reap().await.unwrap();
+    }
+    let findings = family.compare_endpoints(&old, &new).await;
+    let bad: Vec<_> = findings.iter().filter(|f| f.severity > Severity::Risk).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+    dataset::seed(&Seeded::small(300, 2), &pair.source.address()).unwrap();
+    copy(&old, &new, &keys(&old).await).await;
+    assert_equal(&pair.source, &pair.target, &Options::default());
+    family.cleanup(&new).await.unwrap();
+    let mut conn =
+        Conn::open(&pair.source.address().with_login("mover", "mover-secret"), 0, LIMIT).unwrap();
+    for words in [&["FLUSHALL"][..], &["SHUTDOWN"], &["REPLICAOF", "NO", "ONE"], &["KEYS", "*"]] {
+        let mut command = redis::Cmd::new();
+        command.arg(words);
+        assert!(conn.call(&command).unwrap_err().to_string().contains("permissions"), "{words:?}");
+    }
 }
 
 #[tokio::test]

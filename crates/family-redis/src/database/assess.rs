@@ -14,6 +14,11 @@ use crate::info::Info;
 
 /// First Redis-compatible major version with the tracking feed.
 const MAJOR_MIN: u32 = 6;
+/// All that workers need, and nothing that could empty or re-role a server. A test holds it.
+pub const WORKER_RULES: &str = "~* &__redis__:invalidate -@all +@read +@write +@connection \
+    +@transaction -@dangerous +restore +info +time +subscribe +client|list +client|kill \
+    +client|tracking +client|unblock +monitor +acl|whoami +acl|list +acl|users +acl|setuser \
+    +acl|deluser +config|get +module|list +function|list";
 /// Sessions named in evidence.
 const SESSIONS_SHOWN: usize = 5;
 
@@ -93,8 +98,7 @@ async fn rights(link: &Link, conn: &mut Conn) -> Result<Finding, PortError> {
         let evidence = "every command that workers need is allowed";
         return Ok(finding(link, "EXO-PRE-103", Severity::Pass, evidence, ""));
     }
-    let remedy = "ACL SETUSER <worker> +@read +@write +@keyspace +@connection +@transaction \
-                  +@pubsub +info +client +time +restore ~* &*";
+    let remedy = format!("ACL SETUSER <worker> {WORKER_RULES}");
     Ok(finding(link, "EXO-PRE-103", Severity::Blocker, missing.join("; "), remedy))
 }
 

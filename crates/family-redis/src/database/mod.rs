@@ -28,6 +28,7 @@ use crate::conn::{Conn, Link};
 use crate::error;
 use crate::pairing::Pairing;
 
+pub use assess::WORKER_RULES;
 pub(crate) use feed::Incarnation;
 pub(crate) use probe::clock;
 pub(crate) use reader::RedisReader;
