@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use crate::act::{self, about, with};
 use crate::args::{
-    ApprovalsVerb, BackfillVerb, CompareVerb, DiffVerb, EndpointVerb, Global, IncidentVerb,
-    InterlayVerb, MigrationVerb, PreflightVerb, QueueVerb, RehearseVerb, TenantVerb, ThrottleVerb,
-    TrafficVerb, Verb, VerifyVerb,
+    ApprovalsVerb, BackfillVerb, CompareVerb, DiffVerb, DrillVerb, EndpointVerb, Global,
+    IncidentVerb, InterlayVerb, MigrationVerb, PreflightVerb, QueueVerb, RehearseVerb, TenantVerb,
+    ThrottleVerb, TrafficVerb, Verb, VerifyVerb,
 };
 use crate::ctx::Ctx;
 use crate::error::{Failure, Outcome};
@@ -112,6 +112,7 @@ fn online(ctx: &mut Ctx<'_, '_>, verb: Verb) -> Outcome {
         Verb::Reject(gate) => lists::gate(ctx, Api::Reject, gate),
         Verb::Approvals(ApprovalsVerb::List) => lists::gates(ctx),
         Verb::Approvals(ApprovalsVerb::Revoke(gate)) => lists::gate(ctx, Api::Revoke, gate),
+        Verb::Drill(DrillVerb::Smoke(act)) => act::run(ctx, Api::SmokeRun, act.into()),
         Verb::Rehearse(verb) => rehearse(ctx, verb),
         Verb::Traffic(verb) => traffic(ctx, verb),
         Verb::Tenant(verb) => tenant(ctx, verb),
@@ -178,7 +179,6 @@ fn rehearse(ctx: &mut Ctx<'_, '_>, verb: RehearseVerb) -> Outcome {
         RehearseVerb::Rollback(confirm) => {
             act::run(ctx, Api::Rehearse, with(confirm, what("rollback")))
         }
-        RehearseVerb::Smoke(act) => act::run(ctx, Api::SmokeRun, act.into()),
         RehearseVerb::Cutover => {
             let request = api::VerbRequest { dry_run: true, ..Default::default() };
             act::run(ctx, Api::Rehearse, with(request, what("cutover")))

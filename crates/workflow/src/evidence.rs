@@ -50,13 +50,14 @@ impl EvidenceKind {
             | Self::PreflightMigrate
             | Self::PreflightCommit => "preflight run",
             Self::Tap => "tap start",
-            Self::Profile => "status",
+            Self::Profile => "traffic profile",
             Self::Compare => "compare show",
             Self::Smoke => "drill smoke",
             Self::Rehearsal => "rehearse rollback",
-            Self::Redirect => "interlay connections",
+            Self::Redirect => "interlay list",
             Self::Verify => "verify run",
-            Self::TargetBackup | Self::Decommission => "waive",
+            Self::TargetBackup => "preflight waive target_backup --reason WHY",
+            Self::Decommission => "preflight waive decommission --reason WHY",
         }
     }
 }

@@ -24,10 +24,16 @@ pub struct Need {
     pub since_ms: u64,
 }
 
-/// A command line as it can be pasted.
+/// Verbs that only narrate until they are confirmed.
+const NARRATES: &[&str] =
+    &["advance", "commit", "finalize", "abandon", "cleanup", "rehearse rollback", "tenant move"];
+
+/// A command line as it can be pasted: it names the migration, and confirms where the verb would
+/// only narrate otherwise.
 #[must_use]
 pub fn command(run: &RunState, words: &str) -> String {
-    format!("exodus {words} {}", run.migration)
+    let yes = if NARRATES.iter().any(|verb| words.starts_with(verb)) { " --yes" } else { "" };
+    format!("exodus {words}{yes} -m {}", run.migration)
 }
 
 /// The verb that leads forward from a place, where one does.

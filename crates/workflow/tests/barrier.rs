@@ -331,7 +331,7 @@ fn a_rollback_that_would_lose_writes_is_blocked_and_tried_again() {
     assert_eq!(desk.run.place(), Place::RollbackBlocked);
     assert_eq!(desk.run.authority.default, Side::Target, "nothing was lost");
     assert_eq!(table_for(&desk.plan, &desk.run).freeze, Freeze::Open);
-    assert_eq!(waiting_on(&desk.plan, &desk.run).command, "exodus rollback shop");
+    assert_eq!(waiting_on(&desk.plan, &desk.run).command, "exodus rollback -m shop");
     let mut waits = Vec::new();
     for _ in 0..3 {
         let due = desk.run.retry_at_ms.expect("it is tried again");

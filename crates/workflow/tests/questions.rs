@@ -16,7 +16,7 @@ const LAG: LagFacts = LagFacts { source_healthy: true, pending: 0, drained_per_s
 #[test]
 fn next_is_a_command_that_leads_forward() {
     let mut desk = Desk::new(dev(Strategy::BigBang), World::Obliging);
-    assert_eq!(next(&desk.plan, &desk.run).command, "exodus advance shop");
+    assert_eq!(next(&desk.plan, &desk.run).command, "exodus advance --yes -m shop");
     desk.go_to(Place::Rehearsal);
     let step = next(&desk.plan, &desk.run);
     assert_eq!(step.effect, "writes are noted and the data is copied to the target");
@@ -28,7 +28,7 @@ fn next_is_a_command_that_leads_forward() {
     desk.must(Verb::Commit { typed: "shop".to_owned() });
     assert_eq!(next(&desk.plan, &desk.run).verb, VerbKind::Finalize);
     desk.must(Verb::Finalize);
-    assert_eq!(next(&desk.plan, &desk.run).command, "exodus cleanup shop");
+    assert_eq!(next(&desk.plan, &desk.run).command, "exodus cleanup --yes -m shop");
 }
 
 #[test]
@@ -38,12 +38,12 @@ fn waiting_names_what_who_and_how() {
     assert_eq!(waiting.what, "there is no preflight_start evidence yet");
     assert_eq!(
         (waiting.who.as_str(), waiting.command.as_str()),
-        ("operator", "exodus preflight run shop")
+        ("operator", "exodus preflight run -m shop")
     );
     desk.must(Verb::Hold);
     let waiting = waiting_on(&desk.plan, &desk.run);
     assert_eq!(waiting.what, "hold by ada: because");
-    assert_eq!(waiting.command, "exodus release shop");
+    assert_eq!(waiting.command, "exodus release -m shop");
 }
 
 #[test]

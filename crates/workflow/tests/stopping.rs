@@ -30,7 +30,7 @@ fn held_means_nothing_goes_forward_and_everything_flows() {
     assert_eq!(before, (table_for(&desk.plan, &desk.run), workers(&desk.plan, &desk.run)));
     let no = desk.refused(Verb::Advance);
     assert_eq!(no.code, "EXO-RUN-003");
-    assert_eq!(no.instead, ["exodus release shop", "exodus rollback shop"]);
+    assert_eq!(no.instead, ["exodus release -m shop", "exodus rollback -m shop"]);
     desk.must(Verb::Release);
     assert_eq!(desk.refused(Verb::Release).code, "EXO-RUN-001");
     desk.must(Verb::Advance);
@@ -257,7 +257,10 @@ fn a_final_run_says_what_is_left() {
     desk.must(Verb::Abandon);
     for verb in [Verb::Advance, Verb::Rollback { accept_loss: false }, Verb::Panic, Verb::Hold] {
         let no = desk.refused(verb);
-        assert_eq!((no.code, no.instead), ("EXO-RUN-002", vec!["exodus cleanup shop".to_owned()]));
+        assert_eq!(
+            (no.code, no.instead),
+            ("EXO-RUN-002", vec!["exodus cleanup --yes -m shop".to_owned()])
+        );
     }
 }
 

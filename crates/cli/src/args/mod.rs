@@ -12,8 +12,8 @@ use clap::{Args, Subcommand};
 
 pub use data::{BackfillVerb, DiffVerb, Keys, QueueVerb, VerifyVerb};
 pub use run::{
-    Act, Confirm, EventsArgs, GateAct, PinSide, RehearseVerb, RollbackArgs, Scope, StatusArgs,
-    TenantVerb, ThrottleVerb, TrafficSet, TrafficVerb, WaitArgs,
+    Act, Confirm, DrillVerb, EventsArgs, GateAct, PinSide, RehearseVerb, RollbackArgs, Scope,
+    StatusArgs, TenantVerb, ThrottleVerb, TrafficSet, TrafficVerb, WaitArgs,
 };
 pub use setup::{
     ApprovalsVerb, AuditVerb, CompareVerb, EndpointVerb, Environment, IncidentVerb, InitArgs,
@@ -126,6 +126,9 @@ pub enum Verb {
     /// Changes that still have to reach the other side
     #[command(subcommand)]
     Queue(QueueVerb),
+    /// Try something out before it matters
+    #[command(subcommand)]
+    Drill(DrillVerb),
     /// Rehearse on scratch data, with the real barrier
     #[command(subcommand)]
     Rehearse(RehearseVerb),

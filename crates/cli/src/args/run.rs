@@ -192,13 +192,18 @@ pub struct TrafficSet {
     pub dry_run: bool,
 }
 
+/// `drill`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DrillVerb {
+    /// The smoke commands of the configuration, through an interlay
+    Smoke(Act),
+}
+
 /// `rehearse`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum RehearseVerb {
     /// Authority there and back on a scratch keyspace, under load
     Rollback(Confirm),
-    /// The smoke commands of the configuration
-    Smoke(Act),
     /// Narrate the cutover: each step, the sessions it hits, the estimated pause
     Cutover,
 }

@@ -276,7 +276,7 @@ fn every_verb_of_the_api_has_a_command() {
             || words.len() == 2 && nested(&words[0], &words[1])
             || matches!(verb, Verb::ConfigApply) && command.find_subcommand("apply").is_some()
             || matches!(verb, Verb::Revoke) && nested("approvals", "revoke")
-            || matches!(verb, Verb::SmokeRun) && nested("rehearse", "smoke");
+            || matches!(verb, Verb::SmokeRun) && nested("drill", "smoke");
         assert!(found, "{} has no command", verb.as_str());
     }
 }
