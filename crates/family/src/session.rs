@@ -96,8 +96,6 @@ pub struct Request {
     pub place: Place,
     /// For the upstream connection.
     pub expect: Expect,
-    /// How many replies belong to it; 0 for requests that are never answered.
-    pub silent: bool,
     /// The bytes to send are [`Session::rewritten`], not the client's.
     pub rewritten: bool,
     /// Its whole reply has to be shown to the session before it goes to the client. No further
@@ -153,8 +151,6 @@ pub enum Replied {
     Forward(After),
     /// What was written to `out` instead.
     Replace(After),
-    /// Not at all: the request was unblocked by us and is to be sent again.
-    Again,
 }
 
 /// What a reply says about a write.
@@ -199,11 +195,9 @@ pub trait Session: 'static {
     fn version(&self) -> u32;
     /// The identity that a request with [`Place::Candidate`] asks for.
     fn candidate(&self) -> &Self::Identity;
-    /// Which records a request touches. Called only when somebody has to know.
-    fn touches(&self, request: &Request, raw: &[u8]) -> Touches;
-    /// What else a streamed request touches, once its last part has been seen and before that
-    /// part is sent.
-    fn touches_late(&self) -> Touches;
+    /// Which records a request touches, and whether it may touch others too. Called only when
+    /// somebody has to know.
+    fn touches(&self, request: &Request, raw: &[u8]) -> (Touches, bool);
     /// The request is on its way.
     fn sent(&mut self, request: &Request, raw: &[u8]);
     /// Whether a write with this reply changed anything. `head` is the beginning of the reply,
@@ -211,8 +205,6 @@ pub trait Session: 'static {
     fn settles(&self, class: u16, head: &[u8]) -> Settles;
     /// The whole reply to a request marked `inspect`; `out` takes a replacement.
     fn replied(&mut self, class: u16, reply: &[u8], out: &mut Vec<u8>) -> Replied;
-    /// A message of the server that answers no request: whether it goes to the client.
-    fn notice(&mut self, head: &[u8]) -> bool;
     /// Answers a [`Next::Local`] request.
     fn answer(&mut self, raw: &[u8], out: &mut Vec<u8>) -> After;
     /// Answers a request that no side may serve now. Changes the session as the failed request
@@ -230,7 +222,7 @@ pub trait Session: 'static {
     fn moved(&mut self, out: &mut Vec<u8>);
     /// A request that was unblocked by us, with the time it has waited already taken off its
     /// own limit. `None` when that limit has passed.
-    fn again(&mut self, raw: &[u8], waited: std::time::Duration) -> Option<Vec<u8>>;
+    fn again(&mut self, class: u16, raw: &[u8], waited: std::time::Duration) -> Option<Vec<u8>>;
     /// Whether this reply is what an unblocked request answers when it got nothing.
     fn gave_up(&self, reply: &[u8]) -> bool;
     /// Who the client is.
@@ -262,13 +254,15 @@ pub enum Of {
     Reply,
     /// Nobody asked; it belongs to the owner of the connection.
     Notice,
+    /// Nobody: the answer to something the family added.
+    Nobody,
 }
 
 /// How far the opening of a connection has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Greeting {
-    /// Needs more from the server.
-    More,
+    /// Needs more from the server. This many bytes were consumed.
+    More(usize),
     /// Open. This many bytes were consumed.
     Ready(usize),
     /// The server refused; the message as it would be told to a client.
@@ -289,14 +283,12 @@ pub trait Upstream: 'static {
     /// # Errors
     /// When the bytes are not the protocol.
     fn greeting(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Greeting, Malformed>;
-    /// A request was appended to the connection's stream.
-    fn sent(&mut self, expect: Expect);
     /// What is at the front of the input; `None` when that cannot be told yet. A message larger
-    /// than the input is returned in parts.
+    /// than the input is returned in parts. `head` is what the oldest unanswered request expects.
     ///
     /// # Errors
     /// When the bytes are not the protocol.
-    fn frame(&mut self, input: &[u8]) -> Result<Option<Frame>, Malformed>;
+    fn frame(&mut self, input: &[u8], head: Option<Expect>) -> Result<Option<Frame>, Malformed>;
     /// The server's own number for this connection, if it told us.
     fn connection(&self) -> Option<u64>;
 }

@@ -55,19 +55,21 @@ impl ShardCounters {
     }
 
     /// Its reply came back.
-    pub(crate) fn answered(&mut self, class: u16, took: Duration, error: bool) {
-        let us = micros(took);
+    pub(crate) fn answered(
+        &mut self,
+        class: u16,
+        upstream: Duration,
+        request: Duration,
+        error: bool,
+    ) {
+        let us = micros(upstream);
+        let latency = &mut self.numbers.latency;
+        latency.request.saturating_record(micros(request));
+        latency.overhead.saturating_record(micros(request.saturating_sub(upstream)));
         self.numbers.latency.upstream.saturating_record(us);
         if let Some(class) = self.classes.get_mut(usize::from(class)) {
             class.errors += u64::from(error);
             class.latency.get_or_insert_with(histogram).saturating_record(us);
-        }
-    }
-
-    /// Bytes of a reply to a request of this kind.
-    pub(crate) fn replied(&mut self, class: u16, bytes: usize) {
-        if let Some(class) = self.classes.get_mut(usize::from(class)) {
-            class.bytes_out += bytes as u64;
         }
     }
 

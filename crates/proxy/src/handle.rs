@@ -18,11 +18,22 @@ use crate::stats::{ConnectionInfo, ProfileReport, StatsSnapshot};
 #[derive(Clone)]
 pub struct InterlayHandle {
     shared: Arc<Shared>,
+    _last: Arc<Last>,
+}
+
+/// Stops the interlay when the last handle goes.
+struct Last(Arc<Shared>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 impl InterlayHandle {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        let last = Arc::new(Last(Arc::clone(&shared)));
+        Self { shared, _last: last }
     }
 
     /// The address it listens on.

@@ -7,14 +7,13 @@
 //! the hot path takes no lock) and returns an [`InterlayHandle`], through which control publishes
 //! tables, waits for quiet, moves sessions and reads numbers.
 
-#![allow(dead_code, reason = "the shard that uses it follows in the next change")]
-
 mod config;
 mod counters;
 mod endpoint;
 mod error;
 mod handle;
 mod interlay;
+mod proxy_header;
 mod report;
 mod shard;
 mod shared;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -49,6 +49,13 @@ pub(crate) struct Shared {
     pub(crate) counters: Box<[Mutex<ShardCounters>]>,
     shards: Box<[mpsc::Sender<Message>]>,
     stopping: AtomicBool,
+    /// Every handle is gone.
+    abandoned: AtomicBool,
+    /// `both_required`: the secondary is behind, nobody waits for it.
+    degraded: AtomicBool,
+    clients: AtomicUsize,
+    clients_of: Box<[AtomicUsize]>,
+    client_ids: AtomicU64,
     classes: Box<[&'static str]>,
     tls: TlsMaker,
     started: Instant,
@@ -87,6 +94,11 @@ impl Shared {
             counters: (0..shards).map(|_| Mutex::new(ShardCounters::new(classes.len()))).collect(),
             shards: senders.into(),
             stopping: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
+            degraded: AtomicBool::new(false),
+            clients: AtomicUsize::new(0),
+            clients_of: (0..shards).map(|_| AtomicUsize::new(0)).collect(),
+            client_ids: AtomicU64::new(1),
             classes: classes.into(),
             tls,
             started: Instant::now(),
@@ -111,10 +123,6 @@ impl Shared {
         &self.config
     }
 
-    pub(crate) fn classes(&self) -> &[&'static str] {
-        &self.classes
-    }
-
     pub(crate) fn table(&self) -> Arc<RoutingTable> {
         self.table.load_full()
     }
@@ -133,6 +141,65 @@ impl Shared {
 
     pub(crate) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// The last handle is gone: stop at once.
+    pub(crate) fn abandon(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.abandoned.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    pub(crate) fn degraded(&self) -> bool {
+        self.degraded.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_degraded(&self, degraded: bool) {
+        self.degraded.store(degraded, Ordering::Relaxed);
+    }
+
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The generation of a side's endpoint; 0 without one.
+    pub(crate) fn generation(&self, side: Side) -> u64 {
+        self.endpoints[side.index()].load().as_ref().map_or(0, |e| e.generation)
+    }
+
+    /// Counts a client in, unless there are as many as there may be.
+    pub(crate) fn enter(&self) -> bool {
+        let max = self.config.limits.connections_max;
+        self.clients
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < max).then_some(n + 1))
+            .is_ok()
+    }
+
+    pub(crate) fn leave(&self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_client(&self, shard: usize, came: bool) {
+        let clients = &self.clients_of[shard];
+        if came {
+            clients.fetch_add(1, Ordering::Relaxed);
+        } else {
+            clients.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The shard with the fewest clients.
+    pub(crate) fn least_busy(&self) -> usize {
+        let loads = self.clients_of.iter().map(|n| n.load(Ordering::Relaxed));
+        loads.enumerate().min_by_key(|(_, n)| *n).map_or(0, |(shard, _)| shard)
+    }
+
+    pub(crate) fn next_client_id(&self) -> u64 {
+        self.client_ids.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn publish(&self, table: Arc<RoutingTable>) -> Result<(), ProxyError> {
@@ -198,7 +265,11 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> StatsSnapshot {
-        let mut out = StatsSnapshot { epoch: self.table.load().epoch, ..Default::default() };
+        let mut out = StatsSnapshot {
+            epoch: self.table.load().epoch,
+            degraded: self.degraded(),
+            ..Default::default()
+        };
         for shard in &self.counters {
             shard.lock().add_to(&mut out);
         }

@@ -1,0 +1,58 @@
+//! `both_required`: a write's reply waits until the secondary has the change, for at most
+//! `target_timeout`. After the first timeout nobody waits until the secondary is in step again.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use family::Protocol;
+use journal::Settlement;
+use tokio::time::Instant;
+
+use super::client::{Client, Wait};
+
+/// A reply that waits, and everything that has to come behind it.
+pub(crate) struct Gated {
+    pub(crate) bytes: Vec<u8>,
+    settlement: Settlement,
+    until: Instant,
+}
+
+impl<P: Protocol> Client<P> {
+    /// Holds a reply back until its change is on the secondary.
+    pub(crate) fn gate(self: &Rc<Self>, bytes: Vec<u8>, settlement: Settlement) {
+        if self.shard.shared.degraded() {
+            return self.deliver(&bytes);
+        }
+        let table = self.shard.shared.table();
+        let until = Instant::now() + Duration::from_millis(table.target_timeout_ms.into());
+        let mut gated = self.gated.borrow_mut();
+        gated.push_back(Gated { bytes, settlement, until });
+        if gated.len() == 1 {
+            tokio::task::spawn_local(release(Rc::clone(self)));
+        }
+    }
+}
+
+/// Releases gated replies in order until none is left.
+async fn release<P: Protocol>(client: Rc<Client<P>>) {
+    loop {
+        let next = client
+            .gated
+            .borrow_mut()
+            .front_mut()
+            .map(|g| (std::mem::take(&mut g.settlement), g.until));
+        let Some((settlement, until)) = next else { break };
+        client.shard.copied(settlement, until).await;
+        // Cleared when the client went away meanwhile.
+        let Some(done) = client.gated.borrow_mut().pop_front() else { break };
+        if !done.bytes.is_empty() {
+            client.transmit(&done.bytes);
+        }
+    }
+    if client.in_flight.get() == 0 {
+        client.resume(Wait::Drained);
+    }
+    if client.wants_attention() {
+        client.kick();
+    }
+}

@@ -1,0 +1,317 @@
+//! What a lane does with what it reads: each reply to whom it is owed, in order.
+//!
+//! A plain reply goes from the read buffer straight to the client's socket; neighbouring replies
+//! of one client in one write. A reply is collected first only where somebody has to see it
+//! whole: an inspected one, one that waits for the secondary, one of ours.
+
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use family::{Frame, Malformed, Of, Protocol, Session, Settles, Upstream};
+use journal::{Outcome, Ticket};
+
+use super::client::Client;
+use super::lane::{Failure, Lane, Owed, Sink};
+
+/// What is being done with the reply at the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Mode {
+    /// Passed on as it comes.
+    #[default]
+    Forward,
+    /// Kept until it is whole.
+    Collect,
+    /// Not wanted.
+    Drop,
+}
+
+/// Neighbouring bytes of the read buffer that go to one client.
+struct Run<P: Protocol> {
+    client: Rc<Client<P>>,
+    bytes: Range<usize>,
+}
+
+impl<P: Protocol> Lane<P> {
+    /// Hands out what is understood of `data`. Returns how many bytes that were.
+    pub(crate) fn replies(
+        self: &Rc<Self>,
+        upstream: &mut P::Upstream,
+        data: &[u8],
+    ) -> Result<usize, Malformed> {
+        let mut at = 0;
+        let mut run: Option<Run<P>> = None;
+        let end = loop {
+            let head = self.owed.borrow().front().map(|o| o.expect);
+            let frame = match upstream.frame(&data[at..], head) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break Ok(at),
+                Err(e) => break Err(e),
+            };
+            let bytes = at..at + frame.len;
+            at = bytes.end;
+            match frame.of {
+                Of::Nobody => {}
+                Of::Notice => {
+                    self.flush(data, &mut run);
+                    if let Err(e) = self.notice(&data[bytes], frame) {
+                        break Err(e);
+                    }
+                }
+                Of::Reply => self.reply(data, bytes, frame, &mut run),
+            }
+        };
+        self.flush(data, &mut run);
+        end
+    }
+
+    fn flush(self: &Rc<Self>, data: &[u8], run: &mut Option<Run<P>>) {
+        if let Some(Run { client, bytes }) = run.take() {
+            client.deliver(&data[bytes]);
+            // Only the middle of a large reply is worth waiting for.
+            if self.begun.get() && client.congested() {
+                client.stalling(self);
+                *self.stalled.borrow_mut() = Some((client, self.shard.now.get()));
+            }
+        }
+    }
+
+    /// A message that answers nothing: for the owner of the connection.
+    fn notice(&self, bytes: &[u8], frame: Frame) -> Result<(), Malformed> {
+        match &self.owner {
+            Some(owner) => {
+                if let Some(client) = owner.upgrade().filter(|c| c.listens_to(self)) {
+                    client.deliver(bytes);
+                }
+                Ok(())
+            }
+            None if frame.error => Err(Malformed("error without a request")),
+            None => Ok(()),
+        }
+    }
+
+    fn reply(
+        self: &Rc<Self>,
+        data: &[u8],
+        bytes: Range<usize>,
+        frame: Frame,
+        run: &mut Option<Run<P>>,
+    ) {
+        if frame.start {
+            self.begin(&data[bytes.clone()], frame);
+        }
+        match self.mode.get() {
+            Mode::Drop => {}
+            Mode::Collect => {
+                let mut partial = self.partial.borrow_mut();
+                if !(frame.start && frame.end) {
+                    partial.extend_from_slice(&data[bytes.clone()]);
+                }
+                if partial.len() > self.shard.limits().client_out_bytes_max {
+                    *partial = Vec::new();
+                    self.mode.set(Mode::Drop);
+                    drop(partial);
+                    if let Some(client) = self.head_client() {
+                        client.overflow();
+                    }
+                }
+            }
+            Mode::Forward => match run {
+                Some(run) if self.is_head(&run.client) => run.bytes.end = bytes.end,
+                _ => {
+                    self.flush(data, run);
+                    if let Some(client) = self.head_client() {
+                        *run = Some(Run { client, bytes: bytes.clone() });
+                    }
+                }
+            },
+        }
+        if let Some(comparison) = self.owed.borrow().front().and_then(|o| o.comparison.clone()) {
+            comparison.feed(self.side, &data[bytes.clone()]);
+        }
+        self.begun.set(!frame.end);
+        if !frame.end {
+            return;
+        }
+        let Some(owed) = self.owed.borrow_mut().pop_front() else { return };
+        let whole = frame.start && frame.end;
+        if self.mode.get() == Mode::Collect {
+            self.flush(data, run);
+            let partial = self.partial.take();
+            let reply = if whole { &data[bytes.clone()] } else { &partial[..] };
+            self.finish(owed, Some(reply));
+        } else {
+            self.finish(owed, None);
+        }
+    }
+
+    fn is_head(&self, client: &Rc<Client<P>>) -> bool {
+        let owed = self.owed.borrow();
+        matches!(owed.front(), Some(Owed { sink: Sink::Client(c), .. }) if Rc::ptr_eq(c, client))
+    }
+
+    fn head_client(&self) -> Option<Rc<Client<P>>> {
+        match self.owed.borrow().front() {
+            Some(Owed { sink: Sink::Client(client), .. }) => Some(Rc::clone(client)),
+            _ => None,
+        }
+    }
+
+    /// The first part of a reply: what is to be done with it, and what it says about a write.
+    fn begin(&self, bytes: &[u8], frame: Frame) {
+        let owed = self.owed.borrow();
+        let Some(head) = owed.front() else { return };
+        self.error.set(frame.error);
+        self.mode.set(match &head.sink {
+            Sink::Client(client) => {
+                if head.ticket.is_some() {
+                    self.settles.set(client.session.borrow().settles(head.class, bytes));
+                }
+                if head.flags.inspect || head.flags.gate || client.is_unblocked() {
+                    Mode::Collect
+                } else if head.flags.suppress {
+                    Mode::Drop
+                } else {
+                    Mode::Forward
+                }
+            }
+            Sink::Comparison => Mode::Drop,
+            Sink::Restore(_) | Sink::Answer(_) => Mode::Collect,
+        });
+    }
+
+    /// A reply is complete.
+    fn finish(self: &Rc<Self>, owed: Owed<P>, reply: Option<&[u8]>) {
+        let now = self.shard.now.get();
+        let Owed { sink, class, flags, received, sent, ticket, comparison, .. } = owed;
+        let error = self.error.get();
+        match sink {
+            Sink::Client(client) => {
+                self.count(class, flags, now, received, sent, error);
+                let outcome = match self.settles.get() {
+                    Settles::Applied => Outcome::Applied,
+                    Settles::Nothing => Outcome::Nothing,
+                };
+                let settlement = ticket.map(|ticket| self.shard.settle(*ticket, outcome));
+                if flags.write {
+                    self.shard.write_done();
+                }
+                let settlement = settlement.filter(|s| flags.gate && !s.is_empty());
+                client.answered(class, flags, reply, settlement);
+            }
+            Sink::Comparison => {}
+            Sink::Restore(restore) => restore.one(error),
+            Sink::Answer(sender) => {
+                if let Some(sender) = sender {
+                    let _ = sender.send(Ok(reply.unwrap_or_default().to_vec()));
+                }
+            }
+        }
+        if let Some(comparison) = comparison {
+            comparison.complete(self.side, error);
+        }
+    }
+
+    fn count(
+        &self,
+        class: u16,
+        flags: super::lane::Flags,
+        now: Instant,
+        received: Instant,
+        sent: Instant,
+        error: bool,
+    ) {
+        let mut counters = self.shard.counters();
+        let upstream = now.saturating_duration_since(sent);
+        let request = now.saturating_duration_since(received);
+        counters.answered(class, upstream, request, error);
+        let side = counters.side(self.side);
+        side.reads_served += u64::from(flags.read);
+        side.writes_served += u64::from(flags.write);
+        side.errors += u64::from(error);
+        counters.numbers.errors.server += u64::from(error);
+    }
+
+    /// Whether this lane may not read now because a client does not take its replies.
+    pub(crate) fn held_back(&self) -> bool {
+        let mut stalled = self.stalled.borrow_mut();
+        let Some((client, since)) = &*stalled else { return false };
+        let others = self
+            .owed
+            .borrow()
+            .iter()
+            .any(|o| !matches!(&o.sink, Sink::Client(other) if Rc::ptr_eq(other, client)));
+        let patience = if others { self.shard.limits().stall_max } else { Duration::MAX };
+        if client.drained() || since.elapsed() >= patience {
+            *stalled = None;
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn idle(&self) -> bool {
+        self.owed.borrow().is_empty()
+    }
+
+    /// The lane is over: everybody who is owed a reply is told what is known.
+    pub(crate) fn fail(self: &Rc<Self>, failure: &Failure) {
+        self.state.set(super::lane::State::Dead);
+        self.thin_out();
+        *self.stalled.borrow_mut() = None;
+        // The head's reply may have been passed on in part.
+        let cut = self.mode.get() == Mode::Forward && self.begun.get();
+        let owed = self.owed.take();
+        let mut unknown = Vec::new();
+        for (index, owed) in owed.into_iter().enumerate() {
+            self.fail_one(owed, failure, cut && index == 0, &mut unknown);
+        }
+        if !unknown.is_empty() {
+            self.shard.prove_dead(self, unknown);
+        }
+    }
+
+    fn fail_one(
+        self: &Rc<Self>,
+        owed: Owed<P>,
+        failure: &Failure,
+        cut: bool,
+        unknown: &mut Vec<Option<Ticket>>,
+    ) {
+        if let Some(comparison) = &owed.comparison {
+            comparison.give_up();
+        }
+        match owed.sink {
+            Sink::Client(client) => {
+                let ticket = owed.ticket.map(|t| *t);
+                if owed.flags.write && *failure == Failure::Broken {
+                    // It may run yet: the connection has to be proved dead first.
+                    unknown.push(ticket);
+                } else if owed.flags.write {
+                    if let Some(ticket) = ticket {
+                        self.shard.settle(ticket, Outcome::Nothing);
+                    }
+                    self.shard.write_done();
+                }
+                client.failed(owed.class, owed.flags, owed.copy, failure, cut);
+            }
+            Sink::Comparison => {}
+            Sink::Restore(restore) => restore.one(true),
+            Sink::Answer(sender) => {
+                if let Some(sender) = sender {
+                    let _ = sender.send(Err(failure.clone()));
+                }
+            }
+        }
+    }
+}
+
+impl super::lane::Restore {
+    /// One of the replies has come.
+    fn one(&self, error: bool) {
+        self.failed.set(self.failed.get() | error);
+        self.left.set(self.left.get().saturating_sub(1));
+        if self.left.get() == 0 {
+            self.done.notify_one();
+        }
+    }
+}
