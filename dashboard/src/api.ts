@@ -66,9 +66,9 @@ export const api = {
     return read(response);
   },
 
-  events: (id: string) => (last: string | null, signal: AbortSignal) =>
-    fetch(`/api/v1/events?migration=${encodeURIComponent(id)}&from=now`, {
-      headers: headers({ accept: "text/event-stream", ...(last === null ? {} : { "last-event-id": last }) }),
+  events: (id: string) => (last: string, signal: AbortSignal) =>
+    fetch(`/api/v1/events?migration=${encodeURIComponent(id)}`, {
+      headers: headers({ accept: "text/event-stream", "last-event-id": last }),
       cache: "no-store",
       signal,
     }),

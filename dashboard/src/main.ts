@@ -110,6 +110,7 @@ function run(id: string): () => void {
   let timer = 0;
   let looked = 0;
   let historyAt = 0;
+  let stream: Stream | null = null;
   const recent: RunEvent[] = [];
 
   async function look(): Promise<void> {
@@ -121,6 +122,8 @@ function run(id: string): () => void {
       if (ended) return;
       seen = Date.now();
       for (const part of [...parts, top]) part.update(status);
+      // Events from here on; those before are in the status already.
+      stream ??= listen(Math.max(0, ...status.events.map((e) => e.id)));
       if (Date.now() - historyAt > HISTORY_EVERY_MS) {
         historyAt = Date.now();
         const samples = (await api.samples(id, Math.floor(Date.now() / 1000) - HISTORY_S)).data;
@@ -132,6 +135,24 @@ function run(id: string): () => void {
       // Anything else: the age counter grows and turns amber.
     }
     if (!ended) timer = window.setTimeout(() => void look(), POLL_MS);
+  }
+  function listen(after: number): Stream {
+    return follow(api.events(id), String(after), {
+      event(message) {
+        const event = parse(message.data);
+        if (event !== null) {
+          events.add(event);
+          recent.push(event);
+          if (recent.length > 200) recent.shift();
+        }
+        soon();
+      },
+      alive() {},
+      state(connected) {
+        streaming = connected;
+      },
+      denied: () => signIn("The token is not accepted any more."),
+    });
   }
   function soon(): void {
     clearTimeout(timer);
@@ -149,27 +170,11 @@ function run(id: string): () => void {
     soon();
   }
 
-  const stream: Stream = follow(api.events(id), {
-    event(message) {
-      const event = parse(message.data);
-      if (event !== null) {
-        events.add(event);
-        recent.push(event);
-        if (recent.length > 200) recent.shift();
-      }
-      soon();
-    },
-    alive() {},
-    state(connected) {
-      streaming = connected;
-    },
-    denied: () => signIn("The token is not accepted any more."),
-  });
   const clock = window.setInterval(() => top.age(seen === null ? null : Date.now() - seen, streaming), 500);
   void look();
   return () => {
     ended = true;
-    stream.close();
+    stream?.close();
     clearInterval(clock);
     clearTimeout(timer);
   };

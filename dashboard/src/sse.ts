@@ -52,13 +52,14 @@ export interface Stream {
   close(): void;
 }
 
-/** Follows the stream until closed: reconnects with backoff and resumes after the last event. */
+/** Follows the stream after an event until closed: reconnects with backoff and resumes. */
 export function follow(
-  open: (lastId: string | null, signal: AbortSignal) => Promise<Response>,
+  open: (lastId: string, signal: AbortSignal) => Promise<Response>,
+  after: string,
   on: { event: (event: StreamEvent) => void; alive: () => void; state: (connected: boolean) => void; denied: () => void },
 ): Stream {
   const ended = new AbortController();
-  let last: string | null = null;
+  let last = after;
   const run = async () => {
     let wait = 500;
     while (!ended.signal.aborted) {

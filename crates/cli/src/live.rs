@@ -29,12 +29,12 @@ pub(crate) fn run(ctx: &mut Ctx<'_, '_>, args: &EventsArgs) -> Outcome {
     if !args.follow {
         return Ok(Exit::Done);
     }
-    let path = format!("/api/v1/events?from=now{query}");
+    let path = format!("/api/v1/events?{}", query.trim_start_matches('&'));
     loop {
         let client = ctx.client.clone();
         let mut broken = None;
-        let id = last.map(|id: u64| id.to_string());
-        let ended = client.stream(&path, id.as_deref(), &mut |step| {
+        let id = last.unwrap_or(0).to_string();
+        let ended = client.stream(&path, Some(&id), &mut |step| {
             let Step::Event(event) = step else { return true };
             match serde_json::from_str::<Event>(&event.data) {
                 Ok(event) => {

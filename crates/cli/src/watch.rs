@@ -73,13 +73,15 @@ fn watch(ctx: &mut Ctx<'_, '_>, migration: &str) -> Outcome {
 }
 
 /// Follows the stream for ever and knocks for every event; resumes after the last one.
-fn listen(client: &Client, knock: &SyncSender<()>) {
-    let mut last: Option<String> = None;
+fn listen(client: &Client, mut last: String, knock: &SyncSender<()>) {
     loop {
+        let after = last.clone();
         // How a stream ended does not matter here: the page itself shows how old it is.
-        let _ = client.stream("/api/v1/events?from=now", last.clone().as_deref(), &mut |step| {
+        let _ = client.stream("/api/v1/events", Some(&after), &mut |step| {
             if let crate::sse::Step::Event(event) = step {
-                last = event.id.or(last.take());
+                if let Some(id) = event.id {
+                    last = id;
+                }
                 // A full channel means that a look is due already.
                 let _ = knock.try_send(());
             }
