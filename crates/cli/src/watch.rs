@@ -50,9 +50,9 @@ pub(crate) fn run(ctx: &mut Ctx<'_, '_>, keep: bool) -> Outcome {
 fn watch(ctx: &mut Ctx<'_, '_>, migration: &str) -> Outcome {
     let (sender, events) = sync_channel::<()>(1);
     let client = ctx.client.clone();
-    std::thread::Builder::new()
-        .name("events".to_owned())
-        .spawn(move || listen(&client, &sender))?;
+    let newest = ctx.status(migration)?.1.events.last().map_or(0, |e| e.id).to_string();
+    let thread = std::thread::Builder::new().name("events".to_owned());
+    thread.spawn(move || listen(&client, newest, &sender))?;
     let mut screen = Screen::default();
     loop {
         match ctx.status(migration) {
