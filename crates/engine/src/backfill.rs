@@ -12,6 +12,7 @@ use model::{ConflictPolicy, Dataset, Frontier, Side};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -29,6 +30,10 @@ const ETA_AFTER: Duration = Duration::from_secs(5);
 pub(crate) struct Backfill {
     state: Mutex<State>,
     paused: watch::Sender<bool>,
+    /// Ends the copy under way.
+    stop: Mutex<CancellationToken>,
+    /// Held by the copy under way.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -42,7 +47,12 @@ struct State {
 
 impl Backfill {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), paused: watch::Sender::new(false) }
+        Self {
+            state: Mutex::default(),
+            paused: watch::Sender::new(false),
+            stop: Mutex::default(),
+            turn: Arc::default(),
+        }
     }
 
     pub(crate) fn restore(&self, fills: &BTreeMap<Dataset, Fill>) {
@@ -119,7 +129,30 @@ impl Engine {
         }
         self.filter.store(Arc::new(filter));
         let engine = Arc::clone(self);
-        self.spawn(async move { run(engine).await });
+        let (stop, turn) = (self.backfill.stop.lock().clone(), Arc::clone(&self.backfill.turn));
+        self.spawn(async move {
+            let _turn = turn.lock().await;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = run(engine) => {}
+            }
+        });
+        Ok(())
+    }
+
+    pub(crate) async fn backfill_forget(&self) -> Result<(), EngineError> {
+        let fresh = CancellationToken::new();
+        std::mem::replace(&mut *self.backfill.stop.lock(), fresh).cancel();
+        let _turn = self.backfill.turn.lock().await;
+        let datasets: Vec<_> = {
+            let mut state = self.backfill.state.lock();
+            state.work = WorkState::Idle;
+            state.note.clear();
+            std::mem::take(&mut state.fills).into_keys().collect()
+        };
+        for dataset in datasets {
+            store(self, &dataset, &Fill::default()).await?;
+        }
         Ok(())
     }
 }

@@ -18,6 +18,8 @@ use crate::engine::Engine;
 
 /// How long an idle copier sleeps at most; the bell wakes it before.
 const IDLE: Duration = Duration::from_secs(1);
+/// Bytes of one batch above which batches shrink: what is read is held in memory.
+const BATCH_BYTES: usize = 4 << 20;
 /// How long it sleeps when the throttle holds back bulk keys.
 const THROTTLED: Duration = Duration::from_millis(10);
 
@@ -85,8 +87,8 @@ impl Copier {
             while left.peek().is_some() {
                 let some: Vec<_> = left.by_ref().take(max).collect();
                 let size = some.len();
-                let moved = self.copy(side, some).await;
-                self.adapt(size, moved);
+                let too_large = self.copy(side, some).await;
+                self.adapt(size, too_large);
             }
         }
         for (side, leased) in alone {
@@ -95,8 +97,8 @@ impl Copier {
         true
     }
 
-    fn adapt(&mut self, size: usize, moved: bool) {
-        if moved {
+    fn adapt(&mut self, size: usize, too_large: bool) {
+        if too_large {
             self.batch = (self.batch / 2).max(1);
         } else if size >= self.batch {
             self.batch = (self.batch * 2).min(self.engine.parts.config.batch_max.max(1));
@@ -126,7 +128,8 @@ impl Copier {
     }
 
     /// Copies records of one direction; every lease is finished on return, unless the engine was
-    /// stopped while their fate was unknown. Returns whether something moved under the batch.
+    /// stopped while their fate was unknown. Returns whether the batch was too large: something
+    /// moved under it, or it held too many bytes.
     async fn copy(&mut self, authority: Side, leases: Vec<Leased>) -> bool {
         let secondary = authority.other();
         let keys: Vec<Key> = leases.iter().map(|l| l.key.clone()).collect();
@@ -150,6 +153,7 @@ impl Copier {
         if leases.is_empty() {
             return false;
         }
+        let heavy = records.iter().map(bytes).sum::<usize>() > BATCH_BYTES;
         if self.engine.side(secondary).feed.is_open() {
             self.engine.side(secondary).touch(records.iter().map(|r| &r.key));
         }
@@ -170,7 +174,7 @@ impl Copier {
             }
         };
         self.conclude(secondary, leases, &records, applied, &moved);
-        moved != Moved::None
+        heavy || moved != Moved::None
     }
 
     async fn read(&mut self, side: Side, keys: &[Key]) -> Result<Vec<Record>, PortError> {
@@ -418,7 +422,16 @@ impl Engine {
     }
 
     fn decided(&self, key: &Key) {
-        self.existing.lock().remove(&key_hash(key).0);
+        if self.existing.lock().remove(&key_hash(key).0) {
+            self.existing_changed.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn bytes(record: &Record) -> usize {
+    match &record.image {
+        Image::Present { bytes } => bytes.len(),
+        Image::Absent => 0,
     }
 }
 

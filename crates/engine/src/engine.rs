@@ -43,6 +43,7 @@ pub struct Engine {
     ready: watch::Sender<bool>,
     /// Hashes of records that were on the target before us and are not decided about.
     pub(crate) existing: Mutex<HashSet<u64>>,
+    pub(crate) existing_changed: AtomicBool,
     pub(crate) filter: ArcSwap<Filter>,
     pub(crate) backfill: Backfill,
     pub(crate) recheck: Recheck,
@@ -158,6 +159,7 @@ impl Engine {
             gate: Arc::default(),
             ready: watch::Sender::new(false),
             existing: Mutex::default(),
+            existing_changed: AtomicBool::new(false),
             filter: ArcSwap::default(),
             backfill: Backfill::new(),
             recheck: Recheck::new(),
@@ -240,6 +242,17 @@ impl Engine {
     /// policies that are not built.
     pub fn start_backfill(self: &Arc<Self>, filter: Filter) -> Result<(), EngineError> {
         self.backfill_start(filter)
+    }
+
+    /// Says which records move, before anything is copied.
+    pub fn set_filter(&self, filter: Filter) {
+        self.filter.store(Arc::new(filter));
+    }
+
+    /// Forgets how far the copy of history has come, durably, so that the next start copies
+    /// everything. Waits until a copy under way has stopped.
+    pub async fn forget_backfill(&self) -> Result<(), EngineError> {
+        self.backfill_forget().await
     }
 
     /// Pauses the copy of history; live changes go on.

@@ -51,6 +51,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut copied, mut bulk, mut last) = (0, 0, Instant::now());
     let mut parked_stored = Vec::new();
+    let mut existing_stored = Instant::now();
     loop {
         tick.tick().await;
         let seconds = last.elapsed().as_secs_f64().max(0.001);
@@ -80,6 +81,23 @@ pub(crate) async fn run(engine: Arc<Engine>) {
                 Err(error) => engine.store_failed(&error),
             }
         }
+        store_existing(&engine, &mut existing_stored).await;
+    }
+}
+
+/// Stores which records of the target are still undecided. A restart asks about those decided
+/// since the last time once more, so a large list may be stored seldom.
+async fn store_existing(engine: &Engine, last: &mut Instant) {
+    let left = engine.existing.lock().len();
+    let spacing = Duration::from_secs(1 + left as u64 / 20_000);
+    if last.elapsed() < spacing || !engine.existing_changed.swap(false, Ordering::Relaxed) {
+        return;
+    }
+    *last = Instant::now();
+    let hashes: Vec<u64> = engine.existing.lock().iter().copied().collect();
+    if let Err(error) = engine.parts.progress.save_existing(&hashes).await {
+        engine.existing_changed.store(true, Ordering::Relaxed);
+        engine.store_failed(&error);
     }
 }
 

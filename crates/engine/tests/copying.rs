@@ -280,3 +280,43 @@ async fn expiry_is_carried_over_and_needs_no_explanation() {
     assert_eq!(rig.target.get(&key("a")), None);
     assert_eq!(rig.engine.status().depth.parked, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_backfill_begins_anew() {
+    let rig = Rig::new(Config { bulk_rate_max: Some(200), bulk_outstanding_max: 32, ..quick() });
+    for i in 0..400 {
+        rig.source.put(&key(&format!("{i:03}")), value("x"));
+    }
+    rig.start().await;
+    rig.engine.start_backfill(Filter::default()).expect("the policy is built");
+    rig.until("some", || rig.engine.status().backfill.records_done > 50).await;
+    rig.engine.forget_backfill().await.expect("the store works");
+    let status = rig.engine.status().backfill;
+    assert_eq!((status.state, status.records_done), (WorkState::Idle, 0));
+    rig.engine.set_bulk_rate(None);
+    rig.fill().await;
+    assert_eq!(rig.engine.status().backfill.records_done, 400);
+    rig.engine.forget_backfill().await.expect("the store works");
+    rig.target.replace(Default::default());
+    rig.fill().await;
+    rig.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_the_filter_wants_is_moved() {
+    let rig = Rig::new(quick());
+    let wanted = |k: &model::Key| !k.as_bytes().ends_with(b"not");
+    rig.engine.set_filter(Filter { keys: Some(std::sync::Arc::new(wanted)), ..Filter::default() });
+    for name in ["a", "a not", "b", "b not"] {
+        rig.source.put(&key(name), value("x"));
+    }
+    rig.start().await;
+    let filter = Filter { keys: Some(std::sync::Arc::new(wanted)), ..Filter::default() };
+    rig.engine.start_backfill(filter).expect("the policy is built");
+    rig.write("c not", "x").await;
+    rig.write("c", "x").await;
+    rig.until_in_step().await;
+    rig.until("followed", || rig.engine.status().depth.drained()).await;
+    let moved: Vec<_> = rig.target.records().into_keys().collect();
+    assert_eq!(moved, ["a", "b", "c"].map(key));
+}
