@@ -187,19 +187,27 @@ pub(crate) fn divergences(ctx: &mut Ctx<'_, '_>, closed: bool) -> Outcome {
 }
 
 pub(crate) fn divergence(ctx: &mut Ctx<'_, '_>, id: &str) -> Outcome {
-    let path = ctx.path(&format!("divergences?limit={PAGE}"))?;
-    let value = ctx.client.get(&path)?;
-    let page: Page<Divergence> = ctx.typed(&value)?;
-    let Some(found) = page.items.iter().find(|d| d.id == id) else {
-        return Err(
-            Failure::usage(format!("there is no difference {id}")).fix("exodus diff list --all")
-        );
+    let migration = ctx.migration()?;
+    let mut cursor = String::new();
+    let found = loop {
+        let path = path_of(&migration, &format!("divergences?limit={PAGE}{cursor}"));
+        let page: Page<Divergence> = ctx.typed(&ctx.client.get(&path)?)?;
+        if let Some(found) = page.items.into_iter().find(|d| d.id == id) {
+            break found;
+        }
+        match page.next {
+            Some(next) => cursor = format!("&cursor={}", encode(&next)),
+            None => {
+                let what = format!("there is no difference {id}");
+                return Err(Failure::usage(what).fix("exodus diff list --all"));
+            }
+        }
     };
     match ctx.format.document() {
         Some(document) => document.write(ctx.io, &json!(found))?,
-        None => view::data::divergence(ctx.io, ctx.format, found)?,
+        None => view::data::divergence(ctx.io, ctx.format, &found)?,
     }
-    Ok(if is_open(found) { Exit::Open } else { Exit::Done })
+    Ok(if is_open(&found) { Exit::Open } else { Exit::Done })
 }
 
 fn is_open(d: &Divergence) -> bool {

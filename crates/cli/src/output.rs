@@ -68,14 +68,27 @@ impl Document {
     }
 }
 
-/// The elements of a list answer (an array, or an object that wraps exactly one under `items`).
+/// The elements of a list answer: an array, a page's `items`, or either as an envelope's `data`.
 fn lines(value: &Value) -> Vec<&Value> {
-    match value {
+    let inner = value.get("data").unwrap_or(value);
+    match inner.get("items").unwrap_or(inner) {
         Value::Array(items) => items.iter().collect(),
-        Value::Object(map) => match map.get("items") {
-            Some(Value::Array(items)) => items.iter().collect(),
-            _ => vec![value],
-        },
         _ => vec![value],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lists_give_a_line_per_element_and_documents_one() {
+        assert_eq!(lines(&json!([1, 2])).len(), 2);
+        assert_eq!(lines(&json!({"data": [1, 2, 3]})).len(), 3);
+        assert_eq!(lines(&json!({"data": {"items": [1], "next": "x"}})).len(), 1);
+        let document = json!({"data": {"a": 1}});
+        assert_eq!(lines(&document), [&document]);
     }
 }
