@@ -54,7 +54,7 @@ pub struct Config {
     pub bulk_rate_max: Option<u32>,
     /// Records per second that verify reads per side; `None` is unbounded.
     pub verify_rate_max: Option<u32>,
-    /// The bulk lane slows down above this p99 of a side's round trip.
+    /// The bulk lane slows down while the round trip of a side stays above this.
     pub ping_p99_max: Duration,
     /// The bulk lane stops above this many live dirty keys.
     pub live_depth_max: usize,

@@ -68,7 +68,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
         }
         tokio::join!(ping(&engine, Side::Source), ping(&engine, Side::Target));
         engine.throttle.adapt(&Sample {
-            ping_p99_us: [Side::Source, Side::Target].map(|s| engine.side(s).ping_p99_us()),
+            ping_us: [Side::Source, Side::Target].map(|s| engine.side(s).ping_now_us()),
             ping_max: engine.parts.config.ping_p99_max,
             live_depth: depth.live,
             live_depth_max: engine.parts.config.live_depth_max,

@@ -17,6 +17,8 @@ use crate::status::{BreakerState, SideStatus};
 
 /// Round trips kept for the p99.
 const PINGS: usize = 64;
+/// Round trips whose median says whether a side is slow now.
+const PINGS_NOW: usize = 5;
 /// Own copies remembered to tell an echo from somebody else's write.
 const TOUCHED: usize = 200_000;
 /// How long an own copy explains an echo.
@@ -152,6 +154,15 @@ impl SideState {
         sorted.get((sorted.len() * 99 / 100).min(sorted.len().saturating_sub(1))).copied()
     }
 
+    /// The median of the last few round trips: one outlier, say behind a large key of our own,
+    /// is not a slow side, while a p99 of few samples would remember it for minutes.
+    pub(crate) fn ping_now_us(&self) -> Option<u64> {
+        let mut recent: Vec<u64> =
+            self.pings.lock().iter().rev().take(PINGS_NOW).copied().collect();
+        recent.sort_unstable();
+        recent.get(recent.len() / 2).copied()
+    }
+
     /// Remembers that we are about to write these keys here.
     pub(crate) fn touch<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
         let now = Instant::now();
@@ -192,5 +203,26 @@ impl SideState {
             doubt: self.doubt(),
             quarantined: self.quarantined.load(Ordering::Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_slow_ping_is_no_slow_side_and_three_of_five_are() {
+        let side = SideState::new();
+        let ms = Duration::from_millis;
+        assert_eq!(side.ping_now_us(), None);
+        for took in [1, 1, 114, 1, 1] {
+            side.pinged(ms(took));
+        }
+        assert_eq!(side.ping_now_us(), Some(1_000));
+        assert_eq!(side.ping_p99_us(), Some(114_000));
+        for took in [60, 60, 60] {
+            side.pinged(ms(took));
+        }
+        assert_eq!(side.ping_now_us(), Some(60_000));
     }
 }

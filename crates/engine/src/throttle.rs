@@ -31,8 +31,8 @@ struct State {
 
 /// What is measured once a sample.
 pub(crate) struct Sample {
-    /// p99 round trip of source and target, in microseconds.
-    pub(crate) ping_p99_us: [Option<u64>; 2],
+    /// What a round trip to source and target takes now, in microseconds.
+    pub(crate) ping_us: [Option<u64>; 2],
     pub(crate) ping_max: Duration,
     pub(crate) live_depth: usize,
     pub(crate) live_depth_max: usize,
@@ -92,16 +92,17 @@ impl Throttler {
         let mut state = self.state.lock();
         state.stopped = sample.live_depth > sample.live_depth_max;
         let ping_max = sample.ping_max.as_micros() as u64;
-        let slow = |i: usize| sample.ping_p99_us[i].filter(|p99| *p99 > ping_max);
-        if let Some((name, p99)) = slow(0)
-            .map(|p99| ("source_latency", p99))
-            .or_else(|| slow(1).map(|p99| ("target_latency", p99)))
+        let slow = |i: usize| sample.ping_us[i].filter(|us| *us > ping_max);
+        if let Some((name, us)) = slow(0)
+            .map(|us| ("source_latency", us))
+            .or_else(|| slow(1).map(|us| ("target_latency", us)))
         {
             let base = state.adapted.unwrap_or_else(|| sample.bulk_rate.max(FLOOR * 2.0));
             let rate = (base / 2.0).max(FLOOR);
             state.adapted = Some(rate);
             state.reason = name;
-            state.detail = format!("p99 {p99} us is above {ping_max} us: {rate:.0} records/s");
+            state.detail =
+                format!("a ping takes {us} us, above {ping_max} us: {rate:.0} records/s");
         } else if let Some(rate) = state.adapted {
             let faster = rate * 1.25;
             // Once the allowance is well above what is used, it limits nothing.
@@ -147,9 +148,9 @@ impl State {
 mod tests {
     use super::*;
 
-    fn sample(p99: u64, live: usize, bulk_rate: f64) -> Sample {
+    fn sample(us: u64, live: usize, bulk_rate: f64) -> Sample {
         Sample {
-            ping_p99_us: [Some(p99), Some(1)],
+            ping_us: [Some(us), Some(1)],
             ping_max: Duration::from_millis(50),
             live_depth: live,
             live_depth_max: 100,
