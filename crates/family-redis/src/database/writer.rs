@@ -35,12 +35,14 @@ pub(crate) struct RedisWriter {
     link: Arc<Link>,
     pairing: Arc<Pairing>,
     conn: Option<Conn>,
+    /// To the other side, once something had to be pulled from there.
+    other: Option<Conn>,
 }
 
 impl RedisWriter {
     pub(crate) async fn open(link: &Arc<Link>, pairing: &Arc<Pairing>) -> Result<Self, PortError> {
         let conn = link.connect().await?;
-        Ok(Self { link: link.clone(), pairing: pairing.clone(), conn: Some(conn) })
+        Ok(Self { link: link.clone(), pairing: pairing.clone(), conn: Some(conn), other: None })
     }
 
     async fn take(&mut self) -> Result<Conn, PortError> {
@@ -100,7 +102,7 @@ impl RedisWriter {
 
     /// The routes after the one that was refused, until one works.
     async fn detour(
-        &self,
+        &mut self,
         conn: &mut Conn,
         key: KeyRef<'_>,
         parts: Parts<'_>,
@@ -133,7 +135,7 @@ impl RedisWriter {
     }
 
     async fn by_elements(
-        &self,
+        &mut self,
         conn: &mut Conn,
         key: KeyRef<'_>,
         stamp: Option<Stamp>,
@@ -158,23 +160,24 @@ impl RedisWriter {
                 format!("{}: a copy by elements needs both sides open", conn.at()),
             )));
         };
-        let mut from = other.connect().await?;
+        let mut from = match self.other.take() {
+            Some(from) if !from.is_spent() => from,
+            _ => other.connect().await?,
+        };
+        // That a record needed this says little of others of its type: nothing is learnt.
         for _ in 0..BIG_ATTEMPTS {
-            match elements::copy(&mut from, conn, key).await? {
-                Copied::Done => {
-                    if let Some(stamp) = stamp {
-                        self.pairing.learn(self.link.side(), stamp, Route::Elements);
-                    }
-                    return Ok(Applied::Done);
-                }
-                Copied::Moved => {}
-                Copied::Refused(error) => return Ok(Applied::Failed(error)),
-            }
+            let answer = match elements::copy(&mut from, conn, key).await? {
+                Copied::Moved => continue,
+                Copied::Done => Applied::Done,
+                Copied::Refused(error) => Applied::Failed(error),
+            };
+            self.other = Some(from);
+            return Ok(answer);
         }
         Ok(Applied::Failed(PortError::new(
             Trouble::Unreachable,
             code::BIG_KEY_MOVED,
-            format!("{}: a big key changed during each of {BIG_ATTEMPTS} copies", from.at()),
+            format!("{}: a big key changed during each of {BIG_ATTEMPTS} copies", other.address()),
         )))
     }
 }
