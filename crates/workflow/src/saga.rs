@@ -7,7 +7,7 @@
 //! that is frozen and silent cannot harm; a node that never froze can, so it must be acknowledged,
 //! proved dead, or shut out by a fence at the database.
 //!
-//! Life cycle: `LiftNew → OpenFeed → AwaitQuiet (epoch n, frozen) → FenceOld → FeedFence → Drain →
+//! Life cycle: `LiftNew → OpenFeed → CatchUp → AwaitQuiet (epoch n, frozen) → FenceOld → FeedFence → Drain →
 //! AwaitRehomed (epoch n+1, moved, closed) → Done (epoch n+2, open)`; from anything before
 //! `AwaitRehomed`: `Undoing → Undone` (open again, as before).
 //!
@@ -21,8 +21,8 @@ use model::{Epoch, Side};
 
 pub use drive::flip;
 
-/// How long a feed may take to open and a fence to be lifted before anything is frozen, in
-/// milliseconds.
+/// How long a feed may take to open, a fence to be lifted and the new side to get in step, each,
+/// before anything is frozen, in milliseconds.
 pub const PREPARE_MS: u64 = 30_000;
 /// How long nodes may take to acknowledge the moved authority before the others are opened. A
 /// node later than that is still frozen and therefore harmless. In milliseconds.
@@ -56,6 +56,9 @@ model::wire_names! {
         LiftNew => "lift_new",
         /// The feed of the side that will decide is being opened.
         OpenFeed => "open_feed",
+        /// Waiting, with writes going on, until the side that will decide is in step, so that the
+        /// pause is short.
+        CatchUp => "catch_up",
         /// Epoch n is published frozen; nodes finish what they have in flight.
         AwaitQuiet => "await_quiet",
         /// The old authority is being fenced at the database. The fence counts as set from here.
@@ -156,6 +159,8 @@ pub enum FlipInput {
         /// What the database said.
         why: String,
     },
+    /// The side that will decide is in step, up to what is being written now.
+    InStep,
     /// A node serves this epoch and, where it is frozen, has no write in flight.
     Acked {
         /// Which node.

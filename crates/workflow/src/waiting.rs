@@ -52,6 +52,11 @@ pub fn waiting_on(plan: &Plan, run: &RunState) -> WaitingOn {
         if matches!(flip.step, FlipStep::AwaitQuiet | FlipStep::AwaitRehomed) {
             what = format!("{what} ({})", silent.join(", "));
         }
+        if flip.step == FlipStep::CatchUp {
+            let behind = &run.following;
+            let (pending, oldest) = (behind.pending, behind.lag_ms);
+            what = format!("{what} ({pending} records pending, oldest {oldest} ms)");
+        }
         if let Some(reason) = &flip.reason {
             what = format!("{what}; {reason}");
         }
@@ -87,6 +92,7 @@ const fn flip_words(step: FlipStep) -> &'static str {
     match step {
         FlipStep::LiftNew => "the fence of the side that will decide is being lifted",
         FlipStep::OpenFeed => "the feed of the side that will decide is being opened",
+        FlipStep::CatchUp => "the side that will decide is getting in step; writes go on",
         FlipStep::AwaitQuiet => "writes are frozen; nodes finish what they have in flight",
         FlipStep::FenceOld => "the old authority is being fenced",
         FlipStep::FeedFence => "the old authority's feed is being read to its end",

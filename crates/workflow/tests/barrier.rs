@@ -345,6 +345,31 @@ fn a_rollback_that_would_lose_writes_is_blocked_and_tried_again() {
 }
 
 #[test]
+fn a_source_that_is_behind_catches_up_before_clients_wait() {
+    let mut desk = dead_target();
+    desk.tell(Fact::InStep { in_step: false, lag_ms: 900, pending: 70 });
+    desk.must(Verb::Rollback { accept_loss: false });
+    desk.flip(FlipInput::FenceLifted { side: Side::Source });
+    desk.flip(FlipInput::FeedOpened);
+    assert_eq!(at(&desk), FlipStep::CatchUp);
+    assert_eq!(table_for(&desk.plan, &desk.run).freeze, Freeze::Open);
+    assert!(waiting_on(&desk.plan, &desk.run).what.contains("70 records pending"));
+    desk.tell(Fact::InStep { in_step: true, lag_ms: 3, pending: 1 });
+    assert_eq!(at(&desk), FlipStep::AwaitQuiet);
+
+    let mut desk = dead_target();
+    desk.tell(Fact::InStep { in_step: false, lag_ms: 900, pending: 70 });
+    desk.must(Verb::Rollback { accept_loss: false });
+    desk.flip(FlipInput::FenceLifted { side: Side::Source });
+    desk.flip(FlipInput::FeedOpened);
+    desk.pass(workflow::PREPARE_MS);
+    assert_eq!(desk.run.place(), Place::RollbackBlocked);
+    desk.must(Verb::Rollback { accept_loss: true });
+    desk.flip(FlipInput::FeedOpened);
+    assert_eq!(at(&desk), FlipStep::AwaitQuiet, "an operator need not wait");
+}
+
+#[test]
 fn an_operator_may_accept_the_loss() {
     let mut desk = dead_target();
     desk.must(Verb::Rollback { accept_loss: false });

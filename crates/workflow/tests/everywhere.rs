@@ -71,6 +71,7 @@ fn facts(run: &RunState) -> Vec<Fact> {
             FlipInput::LiftFailed { side, why: why.clone() },
             FlipInput::LiftFailed { side: side.other(), why: why.clone() },
             FlipInput::FeedOpened,
+            FlipInput::InStep,
             FlipInput::FeedFailed { why: why.clone() },
             FlipInput::Fenced,
             FlipInput::FenceSkipped,
@@ -248,6 +249,10 @@ fn comes_back(plan: &Plan, run: &RunState, killed: bool) {
     let mut todo = VecDeque::new();
     let restored = Fact::FeedRestored { side: Side::Source };
     run = told(plan, &run, &restored).state;
+    let in_step = Fact::InStep { in_step: true, lag_ms: 0, pending: 0 };
+    let first = told(plan, &run, &in_step);
+    run = first.state;
+    todo.extend(first.actions);
     let first = step(plan, &run, &ask).expect("rollback is never refused");
     run = first.state;
     todo.extend(first.actions);

@@ -110,6 +110,7 @@ enum Move {
     Act,
     FailFence,
     Hear(Answer),
+    InStep,
     Timeout,
     Kill,
     Resume,
@@ -262,6 +263,9 @@ impl Model for Flip {
             }
         }
         moves.extend(memory.answers.iter().map(|a| Move::Hear(*a)));
+        if memory.flip.step == FlipStep::CatchUp {
+            moves.push(Move::InStep);
+        }
         if !memory.flip.over() {
             moves.extend(world.acks.iter().map(|(i, e)| Move::HearAck(*i, *e)));
             if memory.flip.deadline_ms.is_some() {
@@ -325,6 +329,7 @@ impl Model for Flip {
                 };
                 self.hear(&mut world, &input, 0)?;
             }
+            Move::InStep => self.hear(&mut world, &FlipInput::InStep, 0)?,
             Move::Timeout => {
                 let at = world.memory.as_ref()?.flip.deadline_ms?;
                 self.hear(&mut world, &FlipInput::Tick, at)?;

@@ -82,7 +82,10 @@ fn the_undo_meter_is_truthful() {
     desk.tell(Fact::InStep { in_step: true, lag_ms: 0, pending: 0 });
     desk.tell(Fact::FeedLost { side: Side::Target });
     assert!(!undo(&desk.run, &late).ready);
+    desk.tell(Fact::FeedRestored { side: Side::Target });
+    desk.tell(Fact::InStep { in_step: true, lag_ms: 0, pending: 0 });
     desk.must(Verb::Rollback { accept_loss: false });
+    assert_eq!(desk.run.place(), Place::RolledBack);
     assert!(undo(&desk.run, &LAG).ready);
 }
 

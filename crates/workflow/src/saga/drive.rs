@@ -18,7 +18,7 @@ pub fn flip(state: &FlipState, input: &FlipInput, now_ms: u64) -> Flipped {
         FlipInput::Acked { .. } => same(s),
         FlipInput::Undo { why } if undoable(&s) => undo(s, why, now_ms),
         FlipInput::Undo { .. } => same(s),
-        FlipInput::AcceptLoss => accept_loss(s),
+        FlipInput::AcceptLoss => accept_loss(s, now_ms),
         FlipInput::Tick => tick(s, now_ms),
         outcome => finished(s, outcome, now_ms),
     }
@@ -49,7 +49,13 @@ fn finished(mut s: FlipState, outcome: &FlipInput, now: u64) -> Flipped {
         (S::LiftNew, I::LiftFailed { why, .. }) => {
             undo(s, &format!("the fence could not be lifted: {why}"), now)
         }
-        (S::OpenFeed, I::FeedOpened) => freeze(s, now),
+        (S::OpenFeed, I::FeedOpened) if s.terms.accept_loss => freeze(s, now),
+        (S::OpenFeed, I::FeedOpened) => {
+            s.step = S::CatchUp;
+            s.deadline_ms = Some(now + PREPARE_MS);
+            lazy(s, vec![])
+        }
+        (S::CatchUp, I::InStep) => freeze(s, now),
         (S::OpenFeed, I::FeedFailed { why }) => {
             undo(s, &format!("the feed of the new authority could not be opened: {why}"), now)
         }
@@ -221,12 +227,12 @@ fn unless_loss(mut s: FlipState, why: &str, remaining: u64, now: u64) -> Flipped
     }
 }
 
-fn accept_loss(mut s: FlipState) -> Flipped {
+fn accept_loss(mut s: FlipState, now: u64) -> Flipped {
     if s.moved() || s.over() {
         return same(s);
     }
     s.terms.accept_loss = true;
-    stored(s, vec![])
+    if s.step == FlipStep::CatchUp { freeze(s, now) } else { stored(s, vec![]) }
 }
 
 fn tick(s: FlipState, now: u64) -> Flipped {
@@ -241,6 +247,7 @@ fn tick(s: FlipState, now: u64) -> Flipped {
         }
         FlipStep::AwaitRehomed => done(s, now),
         FlipStep::Undoing => still_fenced(s, "it took too long", now),
+        FlipStep::CatchUp => undo(s, "the side that will decide did not get in step", now),
         FlipStep::LiftNew | FlipStep::OpenFeed => undo(s, "preparing took too long", now),
         FlipStep::AwaitQuiet | FlipStep::FenceOld => undo(s, "the pause budget is used up", now),
         FlipStep::Done | FlipStep::Undone => same(s),

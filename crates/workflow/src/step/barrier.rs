@@ -130,6 +130,15 @@ pub(super) fn hear(plan: &Plan, run: &mut RunState, input: &FlipInput, out: &mut
         return;
     }
     absorb(plan, run, moved, out);
+    caught_up(plan, run, out);
+}
+
+/// Tells a barrier that waits for it that the other side is in step.
+pub(super) fn caught_up(plan: &Plan, run: &mut RunState, out: &mut Out) {
+    let waits = run.saga.as_ref().is_some_and(|saga| saga.flip.step == FlipStep::CatchUp);
+    if waits && run.following.in_step {
+        hear(plan, run, &FlipInput::InStep, out);
+    }
 }
 
 /// An answer to a barrier that is over. A fence it set after all, or may have set, is remembered,

@@ -72,6 +72,7 @@ pub(super) fn told(plan: &Plan, run: &mut RunState, fact: &Fact, out: &mut Out) 
         Fact::BackfillDone => backfilled(run, out),
         Fact::InStep { in_step, lag_ms, pending } => {
             run.following = Following { in_step: *in_step, lag_ms: *lag_ms, pending: *pending };
+            barrier::caught_up(plan, run, out);
         }
         Fact::VerifyDone { digest, clean, open } => verified(plan, run, digest, *clean, *open, out),
         Fact::Unverified { age_ms } if *age_ms > plan.verify_dirty_max_ms => {
