@@ -149,17 +149,15 @@ impl Screen {
             ctx.io.out.flush()?;
             return Ok(());
         }
-        let line = if self.lost { note(age, true) } else { summary(status) };
-        let say = self
-            .line
-            .as_ref()
-            .is_none_or(|(old, at)| *old != line && at.elapsed() >= PACE || at.elapsed() >= QUIET);
-        if say {
+        // A growing age alone is no news.
+        let news = if self.lost { "lost".to_owned() } else { summary(status) };
+        let due = |(said, at): &(String, Instant)| *said != news || at.elapsed() >= QUIET;
+        if self.line.as_ref().is_none_or(due) {
             let time = (ctx.io.now)().strftime("%H:%M:%S").to_string();
-            let text = cut(&line, 400);
-            writeln!(ctx.io.out, "{time} {text}")?;
+            let text = if self.lost { note(age, true) } else { news.clone() };
+            writeln!(ctx.io.out, "{time} {}", cut(&text, 400))?;
             ctx.io.out.flush()?;
-            self.line = Some((line, Instant::now()));
+            self.line = Some((news, Instant::now()));
         }
         Ok(())
     }

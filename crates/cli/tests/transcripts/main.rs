@@ -8,7 +8,7 @@ use api::{Effect, Verb, VerbOutcome};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use support::documents::{checks, envelope, event, fleet, problem, status, summary, trouble};
-use support::{COLOUR, FakeServer, NARROW, PIPE, WIDE, exodus, offline};
+use support::{COLOUR, FakeServer, NARROW, PIPE, WIDE, exodus, offline, until};
 
 const STATUS: &str = "GET /api/v1/migrations/orders/status";
 
@@ -261,6 +261,41 @@ fn init_writes_a_commented_configuration() {
         NARROW,
         "init --no-test --source fake://one.example --target two.example:7000 --name orders"
     ));
+}
+
+#[test]
+fn a_broken_stream_is_taken_up_after_the_last_event() {
+    let server = server();
+    let page = api::Page { items: vec![event(4, "12:00:00", "started", "info", "x")], next: None };
+    server.ok("GET /api/v1/events?limit=20&from=now", &envelope(&page));
+    let message = |id| {
+        let event = event(id, "12:00:01", "step_entered", "info", "y");
+        format!("id: {id}\nevent: step_entered\ndata: {}\n\n", serde_json::json!(event))
+    };
+    let stream = "GET /api/v1/events?";
+    server.text(stream, &format!(": hi\n\n{}", message(5))).text(stream, &message(6));
+    let ran = until(&server, 3, "events -f");
+    assert_eq!(ran.code, 0, "{ran}");
+    assert_eq!(ran.out.lines().count(), 3, "{ran}");
+    let seen = server.seen();
+    let resumed = seen.iter().filter_map(|s| s.headers.get("last-event-id").cloned());
+    assert!(resumed.collect::<Vec<_>>().starts_with(&["4".to_owned(), "5".to_owned()]), "{seen:?}");
+}
+
+#[test]
+fn a_watch_in_a_pipe_says_where_it_is_and_when_the_server_is_silent() {
+    let server = server();
+    let mut moved = status();
+    moved.phase.title = "the target decides".into();
+    server.ok(STATUS, &envelope(&status())).ok(STATUS, &envelope(&status()));
+    server.on(STATUS, 503, &json!(null)).ok(STATUS, &envelope(&moved));
+    server.text("GET /api/v1/events", "");
+    let ran = until(&server, 3, "status -w");
+    assert_eq!(ran.code, 0, "{ran}");
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert!(lines[0].contains("reads 25 % on target"), "{ran}");
+    assert!(lines[1].contains("STALE"), "{ran}");
+    assert!(lines[2].contains("the target decides"), "{ran}");
 }
 
 #[test]

@@ -61,6 +61,13 @@ impl FakeServer {
         self.on(request, 200, body)
     }
 
+    /// Adds a 200 answer that is no JSON document.
+    pub(crate) fn text(&self, request: &str, body: &str) -> &Self {
+        let answer = (200, body.to_owned());
+        self.answers.lock().unwrap().entry(request.to_owned()).or_default().push(answer);
+        self
+    }
+
     /// Requests so far, without the looks at the fleet.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
@@ -149,10 +156,43 @@ pub(crate) fn exodus(server: &FakeServer, term: Term, args: &str) -> Ran {
 
 /// Runs `exodus ARGS` without a server.
 pub(crate) fn offline(term: Term, args: &str) -> Ran {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut out = Vec::new();
+    let (code, err) = into(&mut out, term, args);
+    Ran { out: String::from_utf8(out).unwrap(), err, code }
+}
+
+/// Runs `exodus ARGS` against the server for a reader that goes away after some lines.
+pub(crate) fn until(server: &FakeServer, lines: usize, args: &str) -> Ran {
+    let mut out = Reader { lines, text: Vec::new() };
+    let address = server.address.to_string();
+    let (code, err) = into(&mut out, PIPE, &format!("--server {address} --token t0ken {args}"));
+    Ran { out: String::from_utf8(out.text).unwrap(), err, code }
+}
+
+struct Reader {
+    lines: usize,
+    text: Vec<u8>,
+}
+
+impl std::io::Write for Reader {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.text.iter().filter(|b| **b == b'\n').count() >= self.lines {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn into(out: &mut dyn std::io::Write, term: Term, args: &str) -> (i32, String) {
+    let mut err = Vec::new();
     let env = move |name: &str| (name == "NO_COLOR" && !term.colour).then(|| "1".to_owned());
     let mut io = Io {
-        out: &mut out,
+        out,
         err: &mut err,
         input: &mut Cursor::new(Vec::new()),
         out_tty: term.tty,
@@ -164,7 +204,7 @@ pub(crate) fn offline(term: Term, args: &str) -> Ran {
     };
     let args = std::iter::once("exodus".into()).chain(args.split_whitespace().map(Into::into));
     let code = cli::run_args(args, &mut io, &Canned);
-    Ran { out: String::from_utf8(out).unwrap(), err: String::from_utf8(err).unwrap(), code }
+    (code, String::from_utf8(err).unwrap())
 }
 
 /// An offline side that finds fault with every document that says so.
