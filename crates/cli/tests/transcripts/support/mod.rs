@@ -176,15 +176,13 @@ struct Reader {
 
 impl std::io::Write for Reader {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.text.iter().filter(|b| **b == b'\n').count() >= self.lines {
-            return Err(std::io::ErrorKind::BrokenPipe.into());
-        }
         self.text.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        let enough = self.text.iter().filter(|b| **b == b'\n').count() >= self.lines;
+        if enough { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
 }
 
