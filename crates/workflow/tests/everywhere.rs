@@ -10,12 +10,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use model::{Side, Strategy, Tenant};
+use proptest::prelude::{ProptestConfig, any, prop_assert, proptest};
 use routing::Freeze;
 use support::{batches, dev, node, operator, success};
 use workflow::{
-    Action, Event, Evidence, EvidenceKind, EvidenceOutcome, Fact, FlipAction, FlipInput, Place,
-    Plan, RunState, Verb, VerbKind, allowed_actions, next, permitted, step, table_for, waiting_on,
-    why_not,
+    Action, Event, Evidence, EvidenceKind, EvidenceOutcome, Fact, FlipAction, FlipInput, Gate,
+    Node, Place, Plan, Role, RunState, Verb, VerbKind, Verdict, allowed_actions, forward, gate_at,
+    gate_verdict, needs, next, permitted, step, table_for, waiting_on, why_not,
 };
 
 const STEP_MS: u64 = 10;
@@ -330,4 +331,144 @@ fn user_by_user() {
 #[test]
 fn shadow() {
     check(dev(Strategy::Shadow));
+}
+
+/// What else happens in prod: people, proofs, samples, a second node, long waits.
+fn more(run: &RunState, pick: usize) -> Event {
+    let now = run.now_ms + 1 + (pick as u64 % 7) * 3_000;
+    let kinds = EvidenceKind::ALL;
+    let kind = kinds[pick % kinds.len()];
+    let gate = Gate::ALL[pick % Gate::ALL.len()];
+    let roles = [Role::DatabaseOwner, Role::DecisionOwner];
+    let by = support::person(["grace", "linus"][pick % 2], roles[(pick / 2) % 2]);
+    let other = Node("n2".to_owned());
+    let digest = format!("d{pick}");
+    let names = ["target_p99", "target_healthy", "nothing_parked", "target_error_rate"];
+    match pick % 11 {
+        0..=2 => {
+            let outcome = EvidenceOutcome::Pass;
+            Event::told(now, Fact::EvidenceAdded { kind, digest, outcome })
+        }
+        3 => {
+            let outcome = EvidenceOutcome::Fail;
+            Event::told(now, Fact::EvidenceAdded { kind, digest, outcome })
+        }
+        4 => Event::asked(now, by, Verb::Approve { gate, digest: None }),
+        5 => Event::asked(now, by, Verb::Reject { gate }),
+        6 => Event::asked(now, by, Verb::Revoke { gate }),
+        7 => Event::told(now, Fact::ConfigChanged { digest, affects: [kind].into() }),
+        8 => Event::told(now, Fact::NodeJoined { node: other }),
+        9 => {
+            let epoch = run.epoch;
+            Event::told(now, Fact::NodeAcked { node: other, epoch, txn_wait_ms: 1 })
+        }
+        _ => {
+            let name = names[pick % names.len()].to_owned();
+            let verdict = Verdict::ALL[(pick / 4) % Verdict::ALL.len()];
+            Event::told(now, Fact::CriterionSample { name, verdict, numbers: String::new() })
+        }
+    }
+}
+
+/// What brings the run forward from here, in a world that works.
+fn helpful(plan: &Plan, run: &RunState, todo: &mut VecDeque<Action>) -> Event {
+    let now = run.now_ms + 1;
+    while let Some(action) = todo.pop_front() {
+        let fact = match action {
+            Action::PublishTable(t) => {
+                Fact::NodeAcked { node: node(), epoch: t.epoch, txn_wait_ms: 0 }
+            }
+            Action::Flip { attempt, action, .. } => match success(&action) {
+                Some(input) => Fact::SagaProgress { attempt, input },
+                None => continue,
+            },
+            _ => continue,
+        };
+        return Event::told(now, fact);
+    }
+    let Some(need) = needs(plan, run).into_iter().next() else {
+        let verb = match forward(run.place()) {
+            Some(VerbKind::Commit) => Verb::Commit { typed: run.migration.clone() },
+            Some(VerbKind::Finalize) => Verb::Finalize,
+            Some(VerbKind::Retry) => Verb::Retry,
+            _ => Verb::Advance,
+        };
+        return Event::asked(now, operator(), verb);
+    };
+    match (need.code, gate_at(run.place())) {
+        ("EXO-RUN-004", Some(gate)) => {
+            let roles = &plan.gates[&gate].roles;
+            let role = *roles.first().expect("a gate names roles");
+            Event::asked(now, support::person("grace", role), Verb::Approve { gate, digest: None })
+        }
+        ("EXO-RUN-005", _) => Event::told(now, support::verified("v")),
+        ("EXO-RUN-006", _) => {
+            let failing = |c: &&workflow::Criterion| {
+                run.criteria.get(&c.name).is_none_or(|j| j.verdict != Verdict::Pass)
+            };
+            let name = plan.criteria.iter().find(failing).map_or("", |c| c.name.as_str());
+            let (name, verdict) = (name.to_owned(), Verdict::Pass);
+            Event::told(now, Fact::CriterionSample { name, verdict, numbers: String::new() })
+        }
+        ("EXO-RUN-012", _) if run.place() == Place::Seeding && !run.backfilled => {
+            Event::told(now, Fact::BackfillDone)
+        }
+        ("EXO-RUN-012", _) if run.failure.is_some() => Event::asked(now, operator(), Verb::Retry),
+        ("EXO-RUN-012", _) => {
+            Event::told(now, Fact::InStep { in_step: true, lag_ms: 0, pending: 0 })
+        }
+        _ => Event::told(now + 1_000, Fact::Tick),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// Long random lives under the strictest plan, helped along three times out of four; waivers
+    /// stand for what only a real world could prove.
+    #[test]
+    fn whatever_happens_in_prod(picks in proptest::collection::vec(any::<u16>(), 100..400)) {
+        let plan = Plan {
+            canary_steps: vec![5, 100],
+            soak_ms: 1_000,
+            warm_window_ms: 1_000,
+            ..support::prod(Strategy::Canary)
+        };
+        let mut run = RunState::new("run-1", "shop", "ada", 1_000);
+        run = told(&plan, &run, &Fact::Started).state;
+        for kind in EvidenceKind::ALL.iter().filter(|k| k.waivable()) {
+            let waive = Verb::Waive { kind: *kind, expires_ms: u64::MAX };
+            let asked = Event::asked(1_000, operator(), waive);
+            run = step(&plan, &run, &asked).expect("it can be waived").state;
+        }
+        let mut todo = VecDeque::new();
+        for pick in picks {
+            let pick = usize::from(pick);
+            let chaos = pick / 64;
+            let mut verbs = verbs(&run);
+            verbs.retain(|v| chaos % 16 == 0 || !matches!(v, Verb::Abandon));
+            let facts = facts(&run);
+            let event = match pick % 24 {
+                0 => Event::asked(run.now_ms + 1, operator(), verbs[chaos % verbs.len()].clone()),
+                1..=2 => Event::told(run.now_ms + 1, facts[chaos % facts.len()].clone()),
+                3..=5 => more(&run, chaos),
+                _ => helpful(&plan, &run, &mut todo),
+            };
+            let Ok(done) = step(&plan, &run, &event) else { continue };
+            judge(&plan, &run, &event, &done);
+            if done.state.place() == Place::Seeding && run.place() == Place::Rehearsal {
+                prop_assert!(gate_verdict(&plan, &run, Gate::Migrate).open());
+            }
+            if done.state.place() == Place::WarmSource && run.place() == Place::ServingTarget {
+                prop_assert!(gate_verdict(&plan, &run, Gate::Commit).open());
+                prop_assert!(run.verified);
+            }
+            todo.extend(done.actions);
+            run = done.state;
+        }
+        inspect(&plan, &run);
+        if !run.place().is_final() {
+            comes_back(&plan, &run, true);
+        }
+    }
 }
