@@ -83,9 +83,10 @@ impl Conn {
         self.link.tag()
     }
 
-    /// Whether an error has made this connection useless.
+    /// Whether an error has made this connection useless, or an answer nobody took: the next
+    /// command would be given it.
     pub(crate) fn is_spent(&self) -> bool {
-        self.spent
+        self.spent || self.owed > 0
     }
 
     /// Appends a command to the pipeline.

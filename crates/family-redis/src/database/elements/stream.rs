@@ -48,8 +48,13 @@ pub(crate) fn entry(entry: &Value) -> Option<(&[u8], &[Value])> {
     }
 }
 
-pub(crate) async fn counters(conn: &mut Conn, name: &[u8]) -> Result<Counters, PortError> {
-    let reply = conn.call(&[b"XINFO", b"STREAM", name]).await?;
+/// Asks for the counters; [`take_counters`] has the answer.
+pub(crate) fn ask_counters(conn: &mut Conn, name: &[u8]) {
+    conn.queue(&[b"XINFO", b"STREAM", name]);
+}
+
+pub(crate) async fn take_counters(conn: &mut Conn) -> Result<Counters, PortError> {
+    let reply = conn.next().await?;
     let fields = by_name(items(reply, "XINFO STREAM", conn)?);
     let bytes = |field: &str| fields.get(field).and_then(Value::as_bytes).map(|b| b.to_vec());
     let added = fields.get("entries-added").and_then(Value::as_int);
@@ -59,9 +64,14 @@ pub(crate) async fn counters(conn: &mut Conn, name: &[u8]) -> Result<Counters, P
     })
 }
 
+/// Asks for the groups; [`take_groups`] has the answer.
+pub(crate) fn ask_groups(conn: &mut Conn, name: &[u8]) {
+    conn.queue(&[b"XINFO", b"GROUPS", name]);
+}
+
 /// The groups, by name.
-pub(crate) async fn groups(conn: &mut Conn, name: &[u8]) -> Result<Vec<Group>, PortError> {
-    let reply = conn.call(&[b"XINFO", b"GROUPS", name]).await?;
+pub(crate) async fn take_groups(conn: &mut Conn) -> Result<Vec<Group>, PortError> {
+    let reply = conn.next().await?;
     let mut found: Vec<Group> = items(reply, "XINFO GROUPS", conn)?
         .into_iter()
         .filter_map(Value::into_items)
@@ -77,13 +87,14 @@ pub(crate) async fn groups(conn: &mut Conn, name: &[u8]) -> Result<Vec<Group>, P
     Ok(found)
 }
 
+/// Asks for a group's consumers; [`take_consumers`] has the answer.
+pub(crate) fn ask_consumers(conn: &mut Conn, name: &[u8], group: &[u8]) {
+    conn.queue(&[b"XINFO", b"CONSUMERS", name, group]);
+}
+
 /// The names of a group's consumers, sorted.
-pub(crate) async fn consumers(
-    conn: &mut Conn,
-    name: &[u8],
-    group: &[u8],
-) -> Result<Vec<Vec<u8>>, PortError> {
-    let reply = conn.call(&[b"XINFO", b"CONSUMERS", name, group]).await?;
+pub(crate) async fn take_consumers(conn: &mut Conn) -> Result<Vec<Vec<u8>>, PortError> {
+    let reply = conn.next().await?;
     let mut found: Vec<Vec<u8>> = items(reply, "XINFO CONSUMERS", conn)?
         .into_iter()
         .filter_map(Value::into_items)
@@ -93,18 +104,19 @@ pub(crate) async fn consumers(
     Ok(found)
 }
 
-/// Up to [`PENDING_STEP`] pending entries after `after` (empty to begin), in id order.
-pub(crate) async fn pending(
-    conn: &mut Conn,
-    name: &[u8],
-    group: &[u8],
-    after: &[u8],
-) -> Result<Vec<Pending>, PortError> {
+/// Asks for a chunk of pending entries after `after` (empty to begin); [`take_pending`] has the
+/// answer.
+pub(crate) fn ask_pending(conn: &mut Conn, name: &[u8], group: &[u8], after: &[u8]) {
     let from = if after.is_empty() { b"-".to_vec() } else { [b"(", after].concat() };
     let step = PENDING_STEP.to_string();
-    let reply = conn.call(&[b"XPENDING", name, group, &from, b"+", step.as_bytes()]).await?;
+    conn.queue(&[b"XPENDING", name, group, &from, b"+", step.as_bytes()]);
+}
+
+/// Pending entries in id order, and whether there may be more.
+pub(crate) async fn take_pending(conn: &mut Conn) -> Result<(Vec<Pending>, bool), PortError> {
+    let reply = conn.next().await?;
     let entries = items(reply, "XPENDING", conn)?;
-    Ok(entries
+    let found: Vec<Pending> = entries
         .iter()
         .filter_map(|entry| match entry.as_items()? {
             [id, consumer, idle, deliveries] => Some(Pending {
@@ -115,7 +127,8 @@ pub(crate) async fn pending(
             }),
             _ => None,
         })
-        .collect())
+        .collect();
+    Ok((found, entries.len() >= PENDING_STEP))
 }
 
 /// Makes the scratch stream, empty.
@@ -133,7 +146,10 @@ pub(super) async fn finish(
     name: &[u8],
     scratch: &[u8],
 ) -> Result<(), Stop> {
-    let Counters { last_id, added } = counters(from, name).await?;
+    ask_counters(from, name);
+    ask_groups(from, name);
+    let Counters { last_id, added } = take_counters(from).await?;
+    let groups = take_groups(from).await?;
     match &added {
         Some((added, deleted)) => {
             let added = added.to_string();
@@ -150,7 +166,7 @@ pub(super) async fn finish(
         None => to.queue(&[b"XSETID", scratch, &last_id]),
     }
     expect(to, 1).await?;
-    for group in groups(from, name).await? {
+    for group in groups {
         let entries_read = group.entries_read.unwrap_or(-1).to_string();
         let mut create: Vec<&[u8]> =
             vec![b"XGROUP", b"CREATE", scratch, &group.name, &group.last_delivered];
@@ -159,16 +175,20 @@ pub(super) async fn finish(
         }
         to.queue(&create);
         let mut owed = 1;
-        for consumer in consumers(from, name, &group.name).await? {
+        ask_consumers(from, name, &group.name);
+        for consumer in take_consumers(from).await? {
             to.queue(&[b"XGROUP", b"CREATECONSUMER", scratch, &group.name, &consumer]);
             owed += 1;
         }
         expect(to, owed).await?;
-        let mut after = Vec::new();
-        loop {
-            let chunk = pending(from, name, &group.name, &after).await?;
-            let Some(last) = chunk.last() else { break };
-            after.clone_from(&last.id);
+        let (mut after, mut more) = (Vec::new(), true);
+        while more {
+            ask_pending(from, name, &group.name, &after);
+            let chunk;
+            (chunk, more) = take_pending(from).await?;
+            if let Some(last) = chunk.last() {
+                after.clone_from(&last.id);
+            }
             for entry in &chunk {
                 to.queue(&[
                     b"XCLAIM",

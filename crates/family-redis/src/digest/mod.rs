@@ -8,8 +8,15 @@
 //! (servers print them differently); a stream's entries in order, its last id and counters, and
 //! its groups with consumers and pending entries (delivery counts, not times).
 //!
+//! Layout: `content` hashes, `streams` reads what a stream has besides entries, `describe` is for
+//! people.
+//!
 //! Constraints: every record is read under a watch and again when it moved meanwhile; memory is
 //! one chunk plus 16 bytes for each member of a set or field of a hash being read.
+
+mod content;
+mod describe;
+mod streams;
 
 use blake3::Hasher;
 use family::PortError;
@@ -17,12 +24,14 @@ use model::Digest;
 use wire_redis::Value;
 
 use crate::conn::Conn;
-use crate::database::elements::stream;
 use crate::database::elements::walk::{Kind, Walk};
 use crate::database::reader::{by_db, exec_unchanged, server_time_ms, watch};
 use crate::error;
 use crate::key::KeyRef;
 use crate::traits::Traits;
+use content::{Content, short};
+
+pub(crate) use describe::describe;
 
 /// Values up to this many bytes are read in one command each, pipelined.
 const SMALL_BYTES: u64 = 64 * 1024;
@@ -82,6 +91,7 @@ async fn attempt(
         conn.select(*db).await?;
         let mut window = Vec::new();
         let mut bytes = 0;
+        let mut streams = Vec::new();
         for &i in members {
             let Outline { kind, absent, expiry_ms, size } = outlines[i];
             if absent {
@@ -89,6 +99,7 @@ async fn attempt(
             }
             let expiry = if exact_expiry { expiry_ms } else { expiry_ms.min(0) };
             match kind {
+                Some(Kind::Stream) if size <= SMALL_BYTES => streams.push((i, expiry)),
                 Some(kind) if kind != Kind::Stream && size <= SMALL_BYTES => {
                     queue_whole(conn, refs[i].name, kind);
                     window.push((i, kind, expiry));
@@ -113,6 +124,7 @@ async fn attempt(
             }
         }
         steady &= collect(conn, &mut window, &mut found).await?;
+        steady &= streams::digests(conn, refs, &streams, &mut found).await?;
     }
     let unchanged = exec_unchanged(conn).await?;
     Ok((found, steady && unchanged))
@@ -222,7 +234,7 @@ async fn by_walk(
         }
     }
     if kind == Kind::Stream {
-        stream_state(conn, name, &mut content.hasher).await?;
+        streams::state(conn, name, &mut content.hasher).await?;
     }
     Ok(content.finish())
 }
@@ -235,224 +247,4 @@ async fn opaque(conn: &mut Conn, name: &[u8], expiry: i64) -> Result<Digest, Por
     let body = reply.as_bytes().and_then(|b| crate::image::payload::body(b));
     hasher.update(body.unwrap_or_default());
     Ok(short(&hasher))
-}
-
-async fn stream_state(conn: &mut Conn, name: &[u8], hasher: &mut Hasher) -> Result<(), PortError> {
-    let counters = stream::counters(conn, name).await?;
-    field(hasher, &counters.last_id);
-    if let Some((added, deleted)) = counters.added {
-        hasher.update(&added.to_le_bytes());
-        field(hasher, &deleted);
-    }
-    for group in stream::groups(conn, name).await? {
-        field(hasher, b"group");
-        field(hasher, &group.name);
-        field(hasher, &group.last_delivered);
-        hasher.update(&group.entries_read.unwrap_or(-1).to_le_bytes());
-        for consumer in stream::consumers(conn, name, &group.name).await? {
-            field(hasher, &consumer);
-        }
-        let mut after = Vec::new();
-        loop {
-            let chunk = stream::pending(conn, name, &group.name, &after).await?;
-            let Some(last) = chunk.last() else { break };
-            after.clone_from(&last.id);
-            for entry in &chunk {
-                field(hasher, &entry.id);
-                field(hasher, &entry.consumer);
-                hasher.update(&entry.deliveries.to_le_bytes());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A digest in the making.
-struct Content {
-    kind: Kind,
-    hasher: Hasher,
-    /// Digests of the elements of what has no order.
-    unordered: Vec<[u8; 16]>,
-}
-
-impl Content {
-    fn new(kind: Kind, expiry: i64) -> Self {
-        let mut hasher = Hasher::new();
-        hasher.update(&[kind as u8]).update(&expiry.to_le_bytes());
-        Self { kind, hasher, unordered: Vec::new() }
-    }
-
-    /// Takes a chunk in the form of [`Walk::next`]; false when it has another form.
-    fn add(&mut self, items: &[Value]) -> bool {
-        self.try_add(items).is_some()
-    }
-
-    fn try_add(&mut self, items: &[Value]) -> Option<()> {
-        match self.kind {
-            Kind::String => {
-                for item in items {
-                    self.hasher.update(item.as_bytes()?);
-                }
-            }
-            Kind::List => {
-                for item in items {
-                    field(&mut self.hasher, item.as_bytes()?);
-                }
-            }
-            Kind::Set => {
-                for item in items {
-                    self.unordered.push(element(&[item.as_bytes()?]));
-                }
-            }
-            Kind::Hash => {
-                for pair in items.chunks(2) {
-                    let [name, value] = pair else { return None };
-                    self.unordered.push(element(&[name.as_bytes()?, value.as_bytes()?]));
-                }
-            }
-            Kind::Zset => {
-                for pair in items.chunks(2) {
-                    let [member, score] = pair else { return None };
-                    field(&mut self.hasher, member.as_bytes()?);
-                    self.hasher.update(&score_bits(score)?.to_le_bytes());
-                }
-            }
-            Kind::Stream => {
-                for item in items {
-                    let (id, fields) = stream::entry(item)?;
-                    field(&mut self.hasher, id);
-                    self.hasher.update(&(fields.len() as u64).to_le_bytes());
-                    for text in fields {
-                        field(&mut self.hasher, text.as_bytes()?);
-                    }
-                }
-            }
-        }
-        Some(())
-    }
-
-    fn finish(mut self) -> Digest {
-        // A scan may tell an element twice.
-        self.unordered.sort_unstable();
-        self.unordered.dedup();
-        for element in &self.unordered {
-            self.hasher.update(element);
-        }
-        short(&self.hasher)
-    }
-}
-
-/// Length and bytes, so that neighbours cannot be confused.
-fn field(hasher: &mut Hasher, bytes: &[u8]) {
-    hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-}
-
-fn element(parts: &[&[u8]]) -> [u8; 16] {
-    let mut hasher = Hasher::new();
-    for part in parts {
-        field(&mut hasher, part);
-    }
-    short(&hasher).0
-}
-
-fn short(hasher: &Hasher) -> Digest {
-    let mut bytes = [0; 16];
-    hasher.finalize_xof().fill(&mut bytes);
-    Digest(bytes)
-}
-
-fn score_bits(score: &Value) -> Option<u64> {
-    let number: f64 = match score {
-        Value::Double(number) => *number,
-        other => other.as_str()?.parse().ok()?,
-    };
-    // Minus zero equals zero for every command that reads it.
-    Some((number + 0.0).to_bits())
-}
-
-/// What a record is, without its content: type, length, size, expiry.
-pub(crate) async fn describe(
-    conn: &mut Conn,
-    refs: &[KeyRef<'_>],
-    traits: Traits,
-) -> Result<Vec<String>, PortError> {
-    let groups = by_db(refs);
-    let outlines = outline(conn, refs, &groups, traits).await?;
-    let mut lengths = vec![0; refs.len()];
-    for (db, members) in &groups {
-        let owed = conn.queue_select(*db);
-        let known = || members.iter().filter_map(|&i| Some((i, outlines[i].kind?)));
-        for (i, kind) in known() {
-            conn.queue(&[kind.counter(), refs[i].name]);
-        }
-        conn.selected(owed).await?;
-        for (i, _) in known() {
-            lengths[i] = conn.next().await?.as_int().unwrap_or(0);
-        }
-    }
-    Ok(outlines.iter().zip(lengths).map(|(outline, length)| shown(outline, length)).collect())
-}
-
-fn shown(outline: &Outline, length: i64) -> String {
-    if outline.absent {
-        return "absent".into();
-    }
-    let expiry = match outline.expiry_ms {
-        -1 => "no expiry".into(),
-        at => format!("expires at {at} ms"),
-    };
-    let size = match outline.size {
-        0 => String::new(),
-        bytes => format!(", about {bytes} bytes in memory"),
-    };
-    match outline.kind {
-        Some(kind) => {
-            let word = format!("{kind:?}").to_lowercase();
-            format!("{word}, {length} {}{size}, {expiry}", kind.unit())
-        }
-        None => format!("module type{size}, {expiry}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-
-    fn bulks(texts: &[&str]) -> Vec<Value> {
-        texts.iter().map(|t| Value::Bulk(Bytes::copy_from_slice(t.as_bytes()))).collect()
-    }
-
-    fn digest(kind: Kind, expiry: i64, chunks: &[&[&str]]) -> Digest {
-        let mut content = Content::new(kind, expiry);
-        for chunk in chunks {
-            assert!(content.add(&bulks(chunk)));
-        }
-        content.finish()
-    }
-
-    #[test]
-    fn order_counts_only_where_there_is_one() {
-        let set = |chunks: &[&[&str]]| digest(Kind::Set, -1, chunks);
-        assert_eq!(set(&[&["a", "b"]]), set(&[&["b"], &["a", "b"]]));
-        let list = |chunks: &[&[&str]]| digest(Kind::List, -1, chunks);
-        assert_ne!(list(&[&["a", "b"]]), list(&[&["b", "a"]]));
-        assert_eq!(list(&[&["a", "b"]]), list(&[&["a"], &["b"]]));
-        assert_ne!(list(&[&["ab"]]), list(&[&["a", "b"]]));
-    }
-
-    #[test]
-    fn scores_are_numbers() {
-        let zset = |score: &str| digest(Kind::Zset, -1, &[&["m", score]]);
-        assert_eq!(zset("3.1"), zset("3.1000000000000001"));
-        assert_eq!(zset("-0"), zset("0"));
-        assert_eq!(zset("inf"), zset("Infinity"));
-        assert_ne!(zset("1"), zset("2"));
-    }
-
-    #[test]
-    fn type_and_expiry_count() {
-        assert_ne!(digest(Kind::Set, -1, &[&["a"]]), digest(Kind::List, -1, &[&["a"]]));
-        assert_ne!(digest(Kind::Set, -1, &[&["a"]]), digest(Kind::Set, 5, &[&["a"]]));
-    }
 }
