@@ -147,6 +147,7 @@ async fn flips_under_load_with_shared_reads_lose_nothing() {
     let mut config = LoadConfig::new(whole.application(), 5);
     config.dataset = Some(data);
     config.ops_per_second = 1_000;
+    let load = Arc::new(Load::start(config).unwrap());
     whole.follow(Side::Source).await;
     whole.engine.start_backfill(Filter::default()).unwrap();
     whole.in_step().await;
