@@ -4,16 +4,18 @@
 //! nothing else happens: what is counted as in flight when the shard looks at a barrier is
 //! exactly what was sent under older tables.
 
+mod lanes;
+
 use std::rc::Rc;
 
-use family::{Place, Protocol, Refused, Request, Session};
+use family::{Protocol, Refused, Request, Session};
 use model::{Access, Key, Side, Tenant, Touches, WritePolicy};
 use routing::{Facts, Freeze, Refusal, Route, RoutingTable, TenantSpan, route};
 
 use super::Shard;
 use super::client::{Blocked, Client, Noted, Wait};
 use super::compare::Comparison;
-use super::lane::{Flags, Lane, Owed, Sink};
+use super::lane::{Flags, Owed, Sink};
 
 /// Parts of which a fraction of requests is told: the table's per-myriad.
 const SAMPLES: u64 = 10_000;
@@ -315,86 +317,6 @@ impl<P: Protocol> Shard<P> {
             client.resume(Wait::Marker);
         });
         Err(None)
-    }
-
-    /// The connection a request takes. `Err(None)`: not yet, the client waits.
-    fn lane_for(
-        self: &Rc<Self>,
-        client: &Rc<Client<P>>,
-        request: &Request,
-        side: Side,
-    ) -> Result<Rc<Lane<P>>, Option<Refused>> {
-        let lane = self.choose_lane(client, request, side)?;
-        // Replies come in order only from one connection at a time.
-        let same = client.current.borrow().as_ref().is_none_or(|c| Rc::ptr_eq(c, &lane));
-        if same || client.quiescent() { Ok(lane) } else { Err(None) }
-    }
-
-    fn choose_lane(
-        self: &Rc<Self>,
-        client: &Rc<Client<P>>,
-        request: &Request,
-        side: Side,
-    ) -> Result<Rc<Lane<P>>, Option<Refused>> {
-        let own = client.own.borrow().clone();
-        if request.place == Place::Shared && own.is_none() {
-            return self.cached_lane(client, side).ok_or(Some(Refused::Unreachable));
-        }
-        let encumbered = client.session.borrow().encumbered();
-        if let Some(own) = own {
-            let usable = own.usable() && self.is_current(&own);
-            let fits = usable && own.side == side;
-            if fits && request.place != Place::Candidate {
-                return Ok(own);
-            }
-            if !fits && encumbered {
-                // The state on it has to come along, or is lost with it.
-                if client.quiescent() {
-                    match own.usable() {
-                        true => self.move_soon(client),
-                        false => client.lost(),
-                    }
-                }
-                return Err(None);
-            }
-            if !fits && (request.place == Place::Own || !usable) {
-                self.must_be_quiescent(client)?;
-                self.release(client);
-            }
-        } else if encumbered {
-            client.lost();
-            return Err(None);
-        }
-        let lane = match request.place {
-            Place::Own => {
-                self.must_be_quiescent(client)?;
-                self.own_lane(client, side)
-            }
-            Place::Candidate => {
-                self.must_be_quiescent(client)?;
-                self.shared_lane(side, client.session.borrow().candidate())
-            }
-            Place::Shared => self.cached_lane(client, side),
-        };
-        lane.ok_or(Some(Refused::Unreachable))
-    }
-
-    fn must_be_quiescent(&self, client: &Client<P>) -> Result<(), Option<Refused>> {
-        if client.quiescent() { Ok(()) } else { Err(None) }
-    }
-
-    fn cached_lane(self: &Rc<Self>, client: &Client<P>, side: Side) -> Option<Rc<Lane<P>>> {
-        let session = client.session.borrow();
-        let mut cached = client.lanes.borrow_mut();
-        if client.lanes_version.replace(session.version()) != session.version() {
-            *cached = [None, None];
-        }
-        let slot = &mut cached[side.index()];
-        if let Some(lane) = slot.as_ref().filter(|l| l.usable() && self.is_current(l)) {
-            return Some(Rc::clone(lane));
-        }
-        *slot = self.shared_lane(side, session.identity());
-        slot.clone()
     }
 
     /// Asks the authority what the secondary could not answer. `false` if that cannot be done.
