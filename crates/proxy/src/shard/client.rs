@@ -66,6 +66,8 @@ pub(crate) struct Client<P: Protocol> {
     /// The client sends no more.
     ended: Cell<bool>,
     stalling: RefCell<Option<Weak<Lane<P>>>>,
+    /// Others have waited long enough behind this client's replies.
+    pub(crate) impatient: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     pub(crate) classes_used: RefCell<[u64; 8]>,
     pub(crate) last: Cell<Option<(u16, Instant)>>,
@@ -146,6 +148,7 @@ impl<P: Protocol> Client<P> {
             dead: Cell::new(false),
             ended: Cell::new(false),
             stalling: RefCell::default(),
+            impatient: Cell::new(false),
             waker: RefCell::default(),
             classes_used: RefCell::default(),
             last: Cell::new(None),

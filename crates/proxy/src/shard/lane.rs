@@ -17,7 +17,7 @@ use model::Side;
 use tokio::sync::oneshot;
 
 use super::Shard;
-use super::client::Client;
+use super::client::{Client, Wait};
 use super::compare::Comparison;
 use super::reply::Mode;
 
@@ -248,7 +248,7 @@ impl<P: Protocol> Lane<P> {
     pub(crate) fn thin_out(&self) {
         for client in self.crowd.take() {
             if let Some(client) = client.upgrade() {
-                client.kick();
+                client.resume(Wait::Lane);
             }
         }
     }

@@ -68,8 +68,8 @@ impl<P: Protocol> Lane<P> {
     fn flush(self: &Rc<Self>, data: &[u8], run: &mut Option<Run<P>>) {
         if let Some(Run { client, bytes }) = run.take() {
             client.deliver(&data[bytes]);
-            // Only the middle of a large reply is worth waiting for.
-            if self.begun.get() && client.congested() {
+            // Only the middle of a large reply is worth waiting for, and only for so long.
+            if self.begun.get() && client.congested() && !client.impatient.get() {
                 client.stalling(self);
                 *self.stalled.borrow_mut() = Some((client, self.shard.now.get()));
             }
@@ -97,14 +97,16 @@ impl<P: Protocol> Lane<P> {
         frame: Frame,
         run: &mut Option<Run<P>>,
     ) {
-        if frame.start {
+        // A reply may be several messages; the first decides what is done with all of them.
+        let start = !self.begun.replace(true);
+        if start {
             self.begin(&data[bytes.clone()], frame);
         }
         match self.mode.get() {
             Mode::Drop => {}
             Mode::Collect => {
                 let mut partial = self.partial.borrow_mut();
-                if !(frame.start && frame.end) {
+                if !(start && frame.end) {
                     partial.extend_from_slice(&data[bytes.clone()]);
                 }
                 if partial.len() > self.shard.limits().client_out_bytes_max {
@@ -134,7 +136,7 @@ impl<P: Protocol> Lane<P> {
             return;
         }
         let Some(owed) = self.owed.borrow_mut().pop_front() else { return };
-        let whole = frame.start && frame.end;
+        let whole = start && frame.end;
         if self.mode.get() == Mode::Collect {
             self.flush(data, run);
             let partial = self.partial.take();
@@ -242,11 +244,14 @@ impl<P: Protocol> Lane<P> {
             .iter()
             .any(|o| !matches!(&o.sink, Sink::Client(other) if Rc::ptr_eq(other, client)));
         let patience = if others { self.shard.limits().stall_max } else { Duration::MAX };
-        if client.drained() || since.elapsed() >= patience {
-            *stalled = None;
-            return false;
+        let drained = client.drained();
+        if !drained && since.elapsed() < patience {
+            return true;
         }
-        true
+        // Until it has caught up nobody waits for this client again.
+        client.impatient.set(!drained);
+        *stalled = None;
+        false
     }
 
     pub(crate) fn idle(&self) -> bool {

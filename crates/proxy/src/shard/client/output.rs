@@ -95,6 +95,7 @@ impl<P: Protocol> Client<P> {
         if out.len() - self.out_at.get() > CONGESTED_BYTES / 2 {
             return;
         }
+        self.impatient.set(false);
         if self.wait.get() == Wait::Room
             && self.in_flight.get() <= self.shard.limits().client_pipeline_max / 2
         {
