@@ -57,17 +57,23 @@ pub(crate) fn about(keys: Keys) -> VerbRequest {
 
 /// Sends the verb and shows what it did, or would do.
 pub(crate) fn run(ctx: &mut Ctx<'_, '_>, verb: Verb, request: VerbRequest) -> Outcome {
-    let (value, outcome) = send(ctx, verb, &request)?;
-    show(ctx, verb, &request, &value, &outcome)?;
+    let sent = send(ctx, verb, &request)?;
+    show(ctx, verb, &request, &sent)?;
     Ok(Exit::Done)
 }
 
+/// What came of a verb.
+pub(crate) struct Sent {
+    /// The server's document.
+    pub(crate) value: Value,
+    /// Its data.
+    pub(crate) outcome: VerbOutcome,
+    /// What was decided on; absent for verbs that look at nothing before they act.
+    pub(crate) before: Option<Status>,
+}
+
 /// Sends the verb.
-pub(crate) fn send(
-    ctx: &Ctx<'_, '_>,
-    verb: Verb,
-    request: &VerbRequest,
-) -> Result<(Value, VerbOutcome), Failure> {
+pub(crate) fn send(ctx: &Ctx<'_, '_>, verb: Verb, request: &VerbRequest) -> Result<Sent, Failure> {
     let migration = ctx.migration()?;
     let path = path_of(&migration, &format!("verbs/{}", verb.as_str()));
     let body = serde_json::to_value(request).map_err(|e| {
@@ -95,7 +101,7 @@ pub(crate) fn send(
             Err(failure) => return Err(failure),
         };
         let outcome = ctx.typed::<VerbOutcome>(&value)?;
-        return Ok((value, outcome));
+        return Ok(Sent { value, outcome, before: first });
     }
 }
 
@@ -122,8 +128,7 @@ pub(crate) fn show(
     ctx: &mut Ctx<'_, '_>,
     verb: Verb,
     request: &VerbRequest,
-    value: &Value,
-    outcome: &VerbOutcome,
+    Sent { value, outcome, .. }: &Sent,
 ) -> Result<(), Failure> {
     if let Some(document) = ctx.format.document() {
         document.write(ctx.io, value)?;
@@ -134,6 +139,7 @@ pub(crate) fn show(
         let more = confirm_hint(verb, value);
         ctx.io.say(&format!("Nothing was changed. To do it: {more}"));
     } else if outcome.applied
+        && verb != Verb::Rollback
         && let Ok(envelope) = serde_json::from_value::<Envelope<Value>>(value.clone())
     {
         view::outcome::next(ctx.io, &envelope)?;
@@ -141,17 +147,17 @@ pub(crate) fn show(
     Ok(())
 }
 
-/// What has to be added to the command so that it acts.
+/// The command with what it needs to act.
 fn confirm_hint(verb: Verb, value: &Value) -> String {
-    let info = verb.info();
-    let reason = if info.reason_required { " --reason \"…\"" } else { "" };
-    let command = value["allowed_actions"]
-        .as_array()
-        .and_then(|all| all.iter().find(|a| a["verb"] == verb.as_str()))
-        .and_then(|a| a["command"].as_str())
-        .filter(|c| c.contains("--yes"));
-    match command {
-        Some(command) => crate::text::clean(command),
-        None => format!("the same command with --yes{reason}"),
+    let actions = value["allowed_actions"].as_array();
+    let action = actions.and_then(|all| all.iter().find(|a| a["verb"] == verb.as_str()));
+    let command = action.and_then(|a| a["command"].as_str()).unwrap_or("the same command");
+    let mut hint = crate::text::clean(command);
+    if !hint.contains("--yes") {
+        hint.push_str(" --yes");
     }
+    if verb.info().reason_required && !hint.contains("--reason") {
+        hint.push_str(" --reason WHY");
+    }
+    hint
 }

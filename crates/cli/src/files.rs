@@ -35,6 +35,8 @@ pub(crate) fn validate(
         None if found.valid => {
             let migration = found.migration.as_deref().unwrap_or("?");
             writeln!(io.out, "{}: valid, migration {}", clean(&name), clean(migration))?;
+            let name = clean(&name);
+            io.say(&format!("next: exodus serve, then: exodus migration create {name}"));
         }
         None => problems(io, &name, &found),
     }

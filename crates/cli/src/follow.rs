@@ -2,17 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use api::{Check, Verb, VerifyState};
+use api::{Check, Evidence, Status, Verb, VerbRequest, VerifyState};
 use serde_json::json;
 
 use crate::act::{self, with};
-use crate::args::{Act, RollbackArgs, Scope};
+use crate::args::{Act, Confirm, RollbackArgs, Scope};
 use crate::ctx::{Ctx, path_of};
 use crate::error::{Failure, Outcome};
 use crate::exit::Exit;
 use crate::lists;
 use crate::term::Io;
-use crate::text::cut;
+use crate::text::{clean, cut};
+use crate::view;
 use crate::wait::summary;
 
 const LOOK: Duration = Duration::from_millis(250);
@@ -20,6 +21,10 @@ const LOOK: Duration = Duration::from_millis(250);
 const ROLLBACK: Duration = Duration::from_secs(120);
 /// How long a preflight may take.
 const PREFLIGHT: Duration = Duration::from_secs(180);
+/// How long a cutover is followed; it ends by its own budget long before.
+const FLIP: Duration = Duration::from_secs(120);
+/// The step in which authority moves.
+const BARRIER: &str = "cutting_over";
 /// Without a terminal, how often a line is printed.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -66,9 +71,9 @@ pub(crate) fn rollback(ctx: &mut Ctx<'_, '_>, args: RollbackArgs) -> Outcome {
         request.args.insert("scope".to_owned(), json!(scope));
     }
     let migration = ctx.migration()?;
-    let (value, outcome) = act::send(ctx, Verb::Rollback, &request)?;
-    act::show(ctx, Verb::Rollback, &request, &value, &outcome)?;
-    if args.no_wait || !outcome.applied || args.scope != Scope::All {
+    let sent = act::send(ctx, Verb::Rollback, &request)?;
+    act::show(ctx, Verb::Rollback, &request, &sent)?;
+    if args.no_wait || !sent.outcome.applied || args.scope != Scope::All {
         return Ok(Exit::Done);
     }
     let began = Instant::now();
@@ -79,6 +84,7 @@ pub(crate) fn rollback(ctx: &mut Ctx<'_, '_>, args: RollbackArgs) -> Outcome {
                 "rolled_back" | "abandoned" => {
                     progress.end(ctx.io);
                     ctx.io.say("rolled back: the source decides every read and write");
+                    next(ctx, &status);
                     return Ok(Exit::Done);
                 }
                 "rollback_blocked" => {
@@ -104,6 +110,89 @@ pub(crate) fn rollback(ctx: &mut Ctx<'_, '_>, args: RollbackArgs) -> Outcome {
         .fix("exodus wait --for step=rolled_back"))
 }
 
+/// Advances; where that begins a barrier, stays with it until it is through or undone.
+pub(crate) fn advance(ctx: &mut Ctx<'_, '_>, confirm: Confirm) -> Outcome {
+    let request = confirm.into();
+    let migration = ctx.migration()?;
+    let sent = act::send(ctx, Verb::Advance, &request)?;
+    let from = sent.before.as_ref().and_then(|s| s.events.last()).map_or(0, |e| e.id);
+    let outcome = &sent.outcome;
+    let (_, mut status) = ctx.status(&migration)?;
+    let barrier = status.phase.step == BARRIER
+        || status.events.iter().any(|e| e.id > from && e.kind.starts_with("flip_"));
+    if !outcome.applied || !barrier || ctx.format.document().is_some() {
+        act::show(ctx, Verb::Advance, &request, &sent)?;
+        return Ok(Exit::Done);
+    }
+    view::outcome::write(ctx.io, ctx.format, outcome)?;
+    let began = Instant::now();
+    let mut progress = Progress::default();
+    while status.phase.step == BARRIER && began.elapsed() < FLIP {
+        progress.show(ctx.io, &summary(&status));
+        std::thread::sleep(LOOK);
+        match ctx.status(&migration) {
+            Ok((_, now)) => status = now,
+            Err(failure) if failure.exit == Exit::Unreachable => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    progress.end(ctx.io);
+    for event in status.events.iter().filter(|e| e.id > from && e.kind.starts_with("flip_")) {
+        ctx.io.say(&clean(&event.message));
+    }
+    ctx.io.say(&summary(&status));
+    next(ctx, &status);
+    match status.phase.step.as_str() {
+        BARRIER => Ok(Exit::TimedOut),
+        // It undid itself: what was asked for is not true.
+        "ready_to_cutover" => Ok(Exit::Refused),
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// Rehearses; stays with it until its evidence is there.
+pub(crate) fn rehearsal(ctx: &mut Ctx<'_, '_>, request: VerbRequest) -> Outcome {
+    let migration = ctx.migration()?;
+    let path = path_of(&migration, "evidence");
+    let look = |ctx: &Ctx<'_, '_>| -> Result<Option<Evidence>, Failure> {
+        let all: Vec<Evidence> = ctx.typed(&ctx.client.get(&path)?)?;
+        Ok(all.into_iter().find(|e| e.kind == "rehearsal"))
+    };
+    let before = look(ctx)?.map(|e| e.at);
+    let sent = act::send(ctx, Verb::Rehearse, &request)?;
+    if !sent.outcome.applied {
+        act::show(ctx, Verb::Rehearse, &request, &sent)?;
+        return Ok(Exit::Done);
+    }
+    let began = Instant::now();
+    let mut progress = Progress::default();
+    while began.elapsed() < PREFLIGHT {
+        if let Some(evidence) = look(ctx)?.filter(|e| Some(&e.at) != before.as_ref()) {
+            progress.end(ctx.io);
+            match ctx.format.document() {
+                Some(document) => document.write(ctx.io, &json!(evidence))?,
+                None => {
+                    let word = if evidence.passed { "passed" } else { "NOT PASSED" };
+                    writeln!(ctx.io.out, "rehearsal {word}: {}", clean(&evidence.summary))?;
+                }
+            }
+            return Ok(if evidence.passed { Exit::Done } else { Exit::Open });
+        }
+        progress.show(ctx.io, "rehearsing: the barrier goes there and back on scratch records");
+        std::thread::sleep(LOOK);
+    }
+    progress.end(ctx.io);
+    Err(Failure::new("EXO-CLI-008", Exit::TimedOut, "the rehearsal is not through yet")
+        .impact("it goes on by itself")
+        .fix("exodus status"))
+}
+
+fn next(ctx: &mut Ctx<'_, '_>, status: &Status) {
+    if let Some(next) = status.next_steps.first() {
+        ctx.io.say(&format!("next: {}    # {}", clean(&next.command), clean(&next.why)));
+    }
+}
+
 fn blocked(cause: Option<&str>) -> Failure {
     let what = format!("the rollback is blocked: {}", cause.unwrap_or("no cause was given"));
     Failure::new("EXO-CLI-012", Exit::Refused, what)
@@ -120,8 +209,8 @@ pub(crate) fn preflight(ctx: &mut Ctx<'_, '_>) -> Result<(), Failure> {
         Ok(all.into_iter().map(|c| c.at).max())
     };
     let before = newest(ctx)?;
-    let (_, outcome) = act::send(ctx, Verb::PreflightRun, &Default::default())?;
-    if outcome.result.is_some() {
+    let sent = act::send(ctx, Verb::PreflightRun, &Default::default())?;
+    if sent.outcome.result.is_some() {
         return Ok(());
     }
     let began = Instant::now();
@@ -147,10 +236,17 @@ pub(crate) fn verify(ctx: &mut Ctx<'_, '_>, suspects: bool, no_wait: bool, act: 
     let before: VerifyState = ctx.typed(&ctx.client.get(&path)?)?;
     let scope = suspects.then(|| ("scope", json!("suspects")));
     let request = with(act, scope);
-    let (value, outcome) = act::send(ctx, Verb::VerifyRun, &request)?;
-    if no_wait || !outcome.applied {
-        act::show(ctx, Verb::VerifyRun, &request, &value, &outcome)?;
-        return Ok(Exit::Done);
+    match act::send(ctx, Verb::VerifyRun, &request) {
+        Ok(sent) if no_wait || !sent.outcome.applied => {
+            act::show(ctx, Verb::VerifyRun, &request, &sent)?;
+            return Ok(Exit::Done);
+        }
+        Ok(_) => {}
+        // One that Exodus began by itself is as good as ours.
+        Err(_) if before.state == "running" && !no_wait => {
+            ctx.io.say("a verification is under way already; staying with it");
+        }
+        Err(failure) => return Err(failure),
     }
     let mut progress = Progress::default();
     loop {

@@ -97,7 +97,7 @@ fn online(ctx: &mut Ctx<'_, '_>, verb: Verb) -> Outcome {
         Verb::Wait(args) => wait::run(ctx, &args),
         Verb::Events(args) => live::run(ctx, &args),
         Verb::Start(act) => act::run(ctx, Api::Start, act.into()),
-        Verb::Advance(confirm) => act::run(ctx, Api::Advance, confirm.into()),
+        Verb::Advance(confirm) => follow::advance(ctx, confirm),
         Verb::Hold(act) => act::run(ctx, Api::Hold, act.into()),
         Verb::Release(act) => act::run(ctx, Api::Release, act.into()),
         Verb::StepBack(confirm) => act::run(ctx, Api::StepBack, confirm.into()),
@@ -176,9 +176,7 @@ fn evidence(ctx: &mut Ctx<'_, '_>, verb: Verb) -> Outcome {
 fn rehearse(ctx: &mut Ctx<'_, '_>, verb: RehearseVerb) -> Outcome {
     let what = |what: &str| [("what", Value::String(what.to_owned()))];
     match verb {
-        RehearseVerb::Rollback(confirm) => {
-            act::run(ctx, Api::Rehearse, with(confirm, what("rollback")))
-        }
+        RehearseVerb::Rollback(confirm) => follow::rehearsal(ctx, with(confirm, what("rollback"))),
         RehearseVerb::Cutover => {
             let request = api::VerbRequest { dry_run: true, ..Default::default() };
             act::run(ctx, Api::Rehearse, with(request, what("cutover")))

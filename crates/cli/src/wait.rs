@@ -107,11 +107,19 @@ fn hopeless(condition: &Condition, s: &Status) -> Option<Exit> {
 
 pub(crate) fn run(ctx: &mut Ctx<'_, '_>, args: &WaitArgs) -> Outcome {
     let condition: Condition = args.condition.parse()?;
-    let migration = ctx.migration()?;
     let began = Instant::now();
     let mut progress = Progress::default();
+    let mut named = match ctx.migration() {
+        // With a time limit, a server that is just being started is waited for, too.
+        Err(failure) if failure.exit == Exit::Unreachable && args.timeout.is_some() => None,
+        named => Some(named?),
+    };
     loop {
-        match ctx.status(&migration) {
+        let looked = match &named {
+            Some(migration) => ctx.status(migration),
+            None => ctx.migration().and_then(|name| ctx.status(named.insert(name))),
+        };
+        match looked {
             Ok((value, status)) => {
                 if holds(&condition, &status) {
                     progress.end(ctx.io);

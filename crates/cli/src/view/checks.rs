@@ -17,29 +17,46 @@ pub(crate) fn checks(io: &mut Io<'_>, format: Format, checks: &[Check]) -> io::R
         return plain(io, &sorted);
     }
     let (paint, width) = (io.paint(), if format == Format::Wide { usize::MAX } else { io.width });
-    for check in &sorted {
-        let quiet = check.class == CheckClass::Pass && format != Format::Wide;
-        let side = check.side.map_or("", api::Side::as_str);
-        let pad = " ".repeat(8 - plain_word(check.class).len());
-        let head = format!("{}{pad} {:<12}{side:<7}", word(check.class, paint), clean(&check.code));
-        let mut lines = wrap(&clean(&check.evidence), width.saturating_sub(29).max(30)).into_iter();
-        writeln!(io.out, "{head} {}", lines.next().unwrap_or_default())?;
-        for line in lines {
-            writeln!(io.out, "{:29}{line}", "")?;
-        }
-        if !quiet && !check.remedy.is_empty() {
-            writeln!(io.out, "{:9}{} {}", "", paint.dim("fix   "), clean(&check.remedy))?;
-        }
-        if !quiet && check.class >= CheckClass::Risk {
-            let waive = if check.waivable { "can be waived" } else { "cannot be waived" };
-            let text = format!("before {}; {waive}", clean(&check.required_at));
-            writeln!(io.out, "{:9}{} {text}", "", paint.dim("needed"))?;
-        }
-        if let Some(waived) = &check.waived {
-            writeln!(io.out, "{:9}{} {}", "", paint.dim("waived"), clean(waived))?;
-        }
+    let folded = |c: &&&Check| format == Format::Wide || c.class != CheckClass::Pass;
+    for check in sorted.iter().filter(folded) {
+        one(io, check, paint, width)?;
+    }
+    let passed = checks.iter().filter(|c| c.class == CheckClass::Pass).count();
+    if passed > 0 && format != Format::Wide {
+        let word = word(CheckClass::Pass, paint);
+        writeln!(io.out, "{word}     {passed} more, shown by: exodus preflight show -o wide")?;
     }
     writeln!(io.out, "\n{}", summary(checks))
+}
+
+fn one(io: &mut Io<'_>, check: &Check, paint: Paint, width: usize) -> io::Result<()> {
+    let side = check.side.map_or("", api::Side::as_str);
+    let pad = " ".repeat(8 - plain_word(check.class).len());
+    let head = format!("{}{pad} {:<12}{side:<7}", word(check.class, paint), clean(&check.code));
+    let mut lines = wrap(&clean(&check.evidence), width.saturating_sub(29).max(30)).into_iter();
+    writeln!(io.out, "{head} {}", lines.next().unwrap_or_default())?;
+    for line in lines {
+        writeln!(io.out, "{:29}{line}", "")?;
+    }
+    let mut part = |name: &str, text: &str| {
+        let lines = wrap(&clean(text), width.saturating_sub(16).max(40));
+        for (n, line) in lines.iter().enumerate() {
+            let name = if n == 0 { paint.dim(name) } else { " ".repeat(name.len()) };
+            writeln!(io.out, "{:9}{name} {line}", "")?;
+        }
+        Ok::<_, io::Error>(())
+    };
+    if check.class != CheckClass::Pass && !check.remedy.is_empty() {
+        part("fix   ", &check.remedy)?;
+    }
+    if check.class >= CheckClass::Risk {
+        let waive = if check.waivable { "can be waived" } else { "cannot be waived" };
+        part("needed", &format!("before {}; {waive}", check.required_at))?;
+    }
+    if let Some(waived) = &check.waived {
+        part("waived", waived)?;
+    }
+    Ok(())
 }
 
 /// Blockers that count: not waived.

@@ -241,7 +241,8 @@ fn waiting(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>> {
     let mut groups = Vec::new();
     let mut shown = None;
     match &status.waiting_on {
-        None => groups.push(vec!["for nothing; it moves by itself".to_owned()]),
+        None if status.run.is_none() => groups.push(vec!["somebody to start a run".to_owned()]),
+        None => groups.push(vec!["nothing; it moves by itself".to_owned()]),
         Some(w) => {
             groups.push(vec![clean(&w.what), lasting(&w.since, now)]);
             groups.push(vec![format!("{} can end it", clean(&w.who))]);
@@ -300,7 +301,9 @@ fn data(status: &Status, paint: Paint) -> Vec<Vec<String>> {
             .extend(d.eta.map(|e| {
                 format!("{} to {} left", millis(e.low_s * 1000), millis(e.high_s * 1000))
             }));
-        first.extend(d.current.as_ref().map(|c| format!("now {}", clean(c))));
+        if !done {
+            first.extend(d.current.as_ref().map(|c| format!("now {}", clean(c))));
+        }
     }
     let mut second = Vec::new();
     if d.conflicts > 0 {
@@ -356,7 +359,7 @@ fn source(status: &Status, paint: Paint) -> Vec<Vec<String>> {
         }
     }
     facts.extend(s.p99_change_percent.map(|p| format!("p99 {p:+.0} %")));
-    for side in &status.latency {
+    for side in status.latency.iter().filter(|side| side.requests > 0) {
         facts.push(format!(
             "{} p50 {} p99 {}",
             clean(&side.side),
