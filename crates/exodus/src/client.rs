@@ -42,8 +42,7 @@ struct Here {
 
 impl Offline for Here {
     fn validate(&self, text: &str, _name: &str) -> api::Validation {
-        let names: Vec<_> = FAMILIES.iter().map(|f| f.name).collect();
-        control::config::validate(text, &names)
+        control::validate(text, &exodus::compose::plugins())
     }
 
     fn schema(&self) -> serde_json::Value {

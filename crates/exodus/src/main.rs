@@ -5,7 +5,7 @@ mod client;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use exodus::demo;
+use exodus::{demo, serve};
 use mimalloc::MiMalloc;
 
 #[global_allocator]
@@ -23,6 +23,7 @@ struct Exodus {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     /// A whole guided run on this machine, with servers and load of its own
     #[command(subcommand)]
     Demo(demo::DemoArgs),
@@ -33,6 +34,7 @@ enum Command {
 fn main() -> ExitCode {
     let Exodus { global, command } = Exodus::parse();
     match command {
+        Command::Serve(args) => serve::run(&args, global.state_dir),
         Command::Demo(args) => demo::run(&args),
         Command::Client(verb) => {
             let code = client::run(global, *verb, Exodus::command);

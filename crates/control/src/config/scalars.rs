@@ -234,6 +234,12 @@ closed! {
     "Step" => workflow::Place,
     "EvidenceKind" => workflow::EvidenceKind,
     "OnFailure" => workflow::OnFailure,
+    "ReadMode" => model::ReadMode,
+    "Verdict" => workflow::Verdict,
+    "EvidenceOutcome" => workflow::EvidenceOutcome,
+    "FlipKind" => workflow::FlipKind,
+    "FlipStep" => workflow::FlipStep,
+    "Outcome" => workflow::Outcome,
 }
 
 #[cfg(test)]

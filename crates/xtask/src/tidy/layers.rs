@@ -121,6 +121,7 @@ const ROOMS: &[Room] = &[
         name: "exodus",
         ours: &[
             "model",
+            "wire-redis",
             "routing",
             "workflow",
             "family",

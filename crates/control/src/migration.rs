@@ -1,0 +1,236 @@
+//! Bringing one migration up, and what others hold of it.
+//!
+//! The order matters: the stored run is read first, because it says who decides; then the
+//! listeners begin to serve that answer; only then the databases are connected, which may take
+//! any time. Status is answered from the stored run all the while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use engine::Engine;
+use family::EndpointSpec;
+use journal::{Bucket, Journal, Markers};
+use model::{Epoch, Side};
+use proxy::Upstreams;
+use routing::RoutingTable;
+use store::Store;
+use workflow::{Node, Plan, RunState, table_for};
+
+use crate::act::Doer;
+use crate::clock::Clock;
+use crate::config::{self, Document};
+use crate::endpoint;
+use crate::interlays::Interlays;
+use crate::observe;
+use crate::plugin::FamilyPlugin;
+use crate::preflight;
+use crate::progress::StoredProgress;
+use crate::runner::{self, Loop, Runner};
+use crate::world::{Made, World};
+
+/// First and longest pause between attempts to connect.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// One migration, as the API holds it.
+pub(crate) struct Migration {
+    pub(crate) world: Arc<World>,
+    pub(crate) runner: Runner,
+    pub(crate) journal: Arc<Journal>,
+    /// The document as it was given.
+    pub(crate) yaml: ArcSwap<String>,
+}
+
+/// What every migration of a server shares.
+pub(crate) struct Common {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) boot: String,
+}
+
+impl Migration {
+    /// Reads its run, listens, and begins to connect. Returns once its listeners serve.
+    pub(crate) async fn bring_up(
+        common: &Common,
+        plugin: Arc<dyn FamilyPlugin>,
+        document: Document,
+        yaml: String,
+    ) -> anyhow::Result<Arc<Self>> {
+        let id = document.migration.clone();
+        let store = Arc::clone(&common.store);
+        let run = runner::load(store.as_ref(), &id).await?;
+        let markers = store.markers(&id).await?;
+        let markers = Markers::new(markers.into_iter().map(Bucket));
+        let journal = Journal::new(document.replay.copiers, markers);
+        let plan = config::plan(&document);
+        let node = Node(common.boot.clone());
+
+        let table = Arc::new(ArcSwap::from_pointee(first_table(&plan, run.as_ref())));
+        let interlays = Interlays::new(table);
+        let world = World::new(Made {
+            id: id.clone(),
+            node: node.clone(),
+            document,
+            plugin,
+            store: Arc::clone(&store),
+            clock: Arc::clone(&common.clock),
+            interlays,
+        });
+        let specs = specs(&world)?;
+        listen(&world, &specs, &journal)?;
+
+        let clock = Arc::clone(&common.clock);
+        let begin = runner::Begin { migration: id, store, clock, node, plan, run };
+        let (runner, make) = Loop::new(begin);
+        world.set_runner(runner.clone());
+        let work = make(Doer::new(Arc::clone(&world)));
+        world.spawn(async move |_| work.run().await);
+        let engine_journal = Arc::clone(&journal);
+        world.spawn(async move |world| connect(world, specs, engine_journal).await);
+        world.spawn(observe::run);
+        Ok(Arc::new(Self { world, runner, journal, yaml: ArcSwap::from_pointee(yaml) }))
+    }
+
+    /// Ends its listeners at idle points, then everything else.
+    pub(crate) async fn shut_down(&self, patience: Duration) {
+        self.world.interlays.drain(None, patience).await;
+        self.world.stop().await;
+    }
+}
+
+/// What the listeners serve until the loop has spoken: the stored answer, or plain forwarding.
+fn first_table(plan: &Plan, run: Option<&RunState>) -> RoutingTable {
+    match run {
+        Some(run) => table_for(plan, run),
+        None => RoutingTable::passthrough(Epoch(0), Side::Source),
+    }
+}
+
+fn specs(world: &World) -> anyhow::Result<[Option<EndpointSpec>; 2]> {
+    let document = world.document.load();
+    let tag = format!("exodus:{}:{}", world.id, world.node.0);
+    let source = endpoint::spec(&document.source, Side::Source, &tag)?;
+    let target = document.target.as_ref().map(|t| endpoint::spec(t, Side::Target, &tag));
+    Ok([Some(source), target.transpose()?])
+}
+
+fn listen(
+    world: &Arc<World>,
+    specs: &[Option<EndpointSpec>; 2],
+    journal: &Arc<Journal>,
+) -> anyhow::Result<()> {
+    let mut upstreams = Upstreams::default();
+    for spec in specs.iter().flatten() {
+        upstreams.set(spec.clone());
+    }
+    let document = world.document.load();
+    for section in &document.interlay {
+        let config = endpoint::interlay(section)
+            .map_err(anyhow::Error::msg)
+            .with_context(|| format!("EXO-CFG-006: interlay {}", section.name))?;
+        let table = world.interlays.shared_table();
+        let journal = Some(Arc::clone(journal));
+        let rule = document.strategy.tenants.as_ref().map(|t| t.rule.as_str());
+        let handle = world.plugin.bind(rule, config, &upstreams, table, journal)?;
+        tracing::info!(migration = world.id, interlay = section.name,
+            listen = %handle.local_addr(), "listening");
+        world.interlays.add(handle);
+    }
+    Ok(())
+}
+
+/// Connects both sides, however long that takes, then starts the engine.
+async fn connect(world: Arc<World>, specs: [Option<EndpointSpec>; 2], journal: Arc<Journal>) {
+    let [source, target] = specs;
+    let one = async |spec: Option<EndpointSpec>| match spec {
+        Some(spec) => connect_side(&world, spec).await,
+        None => std::future::pending().await,
+    };
+    tokio::join!(one(source), one(target));
+    start_engine(&world, journal).await;
+}
+
+async fn connect_side(world: &World, spec: EndpointSpec) {
+    let side = spec.side;
+    let mut pause = AGAIN.0;
+    loop {
+        match world.plugin.family().open(spec.clone()).await {
+            Ok(database) => {
+                world.set_error(side, None);
+                return world.set_database(side, database);
+            }
+            Err(error) => {
+                if world.set_error(side, Some(error.to_string())) {
+                    tracing::warn!(migration = world.id, %side, %error, "not connected yet");
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(AGAIN.1);
+            }
+        }
+    }
+}
+
+async fn start_engine(world: &Arc<World>, journal: Arc<Journal>) {
+    let (Some(source), Some(target)) = (world.database(Side::Source), world.database(Side::Target))
+    else {
+        return;
+    };
+    let progress =
+        StoredProgress::new(Arc::clone(&world.store), Arc::clone(&world.clock), &world.id);
+    let engine = Engine::new(engine::Parts {
+        family: world.plugin.family(),
+        source,
+        target,
+        table: world.interlays.shared_table(),
+        journal,
+        progress,
+        config: engine_config(&world.document.load()),
+    });
+    engine.set_filter(world.filter());
+    if let Err(error) = engine.start().await {
+        tracing::error!(migration = world.id, %error, "the engine does not start");
+        return world.set_engine_error(error.to_string());
+    }
+    prove_fences(world).await;
+    world.set_engine(&engine);
+    preflight::begin(world);
+}
+
+fn engine_config(document: &Document) -> engine::Config {
+    engine::Config {
+        tenant_rule: document.strategy.tenants.as_ref().map(|t| t.rule.clone()),
+        conflict: document.backfill.conflict.0,
+        batch_max: document.replay.batch_max,
+        scan_chunk: document.backfill.scan_chunk,
+        bulk_rate_max: document.throttle.records_per_s,
+        verify_rate_max: document.verify.records_per_s,
+        ping_p99_max: document.throttle.p99_max.duration(),
+        live_depth_max: document.throttle.live_depth_max,
+        in_step_lag_max: document.replay.in_step_lag_max.duration(),
+        reject_attempts: document.replay.reject_attempts,
+        ..engine::Config::default()
+    }
+}
+
+/// Whether a fence could be set on each side; the plan is told.
+async fn prove_fences(world: &Arc<World>) {
+    if !world.document.load().rollback.fence {
+        return;
+    }
+    let mut can = std::collections::BTreeSet::new();
+    for side in [Side::Source, Side::Target] {
+        let Some(database) = world.database(side) else { continue };
+        match database.plan_fence().await {
+            Ok(_) => {
+                can.insert(side);
+            }
+            Err(error) => tracing::info!(%side, %error, "this side cannot be fenced"),
+        }
+    }
+    world.set_can_fence(can.clone());
+    if let (Some(runner), Some(snapshot)) = (world.runner(), world.snapshot()) {
+        let plan = Plan { can_fence: can, ..snapshot.plan.clone() };
+        runner.replan(plan, None).await;
+    }
+}

@@ -1,0 +1,75 @@
+//! What the binary hands in for each family, so that nothing here names one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use family::Family;
+use journal::Journal;
+use proxy::{InterlayConfig, InterlayHandle, ProxyError, Upstreams};
+use routing::RoutingTable;
+use serde_json::Value;
+use workflow::FamilyCaps;
+
+/// One family, with the parts of it that are static in the proxy.
+#[async_trait]
+pub trait FamilyPlugin: Send + Sync + 'static {
+    /// Its wire name.
+    fn name(&self) -> &'static str;
+    /// Its cold path.
+    fn family(&self) -> Arc<dyn Family>;
+    /// What its write policies can rest on.
+    fn caps(&self) -> FamilyCaps;
+    /// Starts a listener for its protocol, which partitions records by this rule, if any.
+    fn bind(
+        &self,
+        tenant_rule: Option<&str>,
+        config: InterlayConfig,
+        upstreams: &Upstreams,
+        table: Arc<ArcSwap<RoutingTable>>,
+        journal: Option<Arc<Journal>>,
+    ) -> Result<InterlayHandle, ProxyError>;
+    /// Checks the family's own options of a config; a sentence per mistake.
+    fn check_options(&self, options: &BTreeMap<String, Value>) -> Vec<String>;
+    /// Runs commands one by one over one connection to an address, as an application would.
+    async fn run_commands(&self, access: &Access, commands: &[String]) -> Vec<CommandResult>;
+    /// Records that belong to nobody, for rehearsals; `None` when the family has no way to keep
+    /// them apart.
+    fn scratch(&self) -> Option<Scratch>;
+}
+
+/// How to reach a listener as an application.
+#[derive(Clone)]
+pub struct Access {
+    /// `host:port`.
+    pub address: String,
+    /// Account.
+    pub user: Option<String>,
+    /// Its secret.
+    pub password: Option<Arc<str>>,
+}
+
+/// How one command went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandResult {
+    /// The command as it was given.
+    pub command: String,
+    /// The reply, shortened, or what went wrong.
+    pub outcome: Result<String, String>,
+}
+
+/// Records that belong to nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scratch {
+    /// A partition rule of the family.
+    pub rule: String,
+    /// The tenant under that rule that the scratch records belong to.
+    pub tenant: Vec<u8>,
+    /// A command that writes scratch record number `{n}` with value `{v}`.
+    pub write: String,
+    /// A command that reads it.
+    pub read: String,
+    /// A command that removes it.
+    pub remove: String,
+}

@@ -1,0 +1,220 @@
+//! What the actions of one migration work on: listeners, databases, engine, store.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use engine::{Engine, Filter, Hold};
+use family::Database;
+use model::{Dataset, Side};
+use parking_lot::Mutex;
+use store::{Batch, Store};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use workflow::{Fact, Node};
+
+use crate::act::Workers;
+use crate::clock::Clock;
+use crate::config::Document;
+use crate::events;
+use crate::interlays::Interlays;
+use crate::observe::Seen;
+use crate::plugin::FamilyPlugin;
+use crate::runner::{Runner, Snapshot};
+
+/// One migration's world. Everything in it may be missing for a while except the listeners.
+pub(crate) struct World {
+    pub(crate) id: String,
+    pub(crate) node: Node,
+    pub(crate) document: ArcSwap<Document>,
+    pub(crate) plugin: Arc<dyn FamilyPlugin>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) interlays: Interlays,
+    pub(crate) workers: Workers,
+    pub(crate) hold: Mutex<Option<Hold>>,
+    engine: watch::Sender<Option<Arc<Engine>>>,
+    databases: [watch::Sender<Option<Arc<dyn Database>>>; 2],
+    runner: OnceLock<Runner>,
+    errors: Mutex<[Option<String>; 3]>,
+    can_fence: Mutex<BTreeSet<Side>>,
+    rehearsal: Mutex<Option<CancellationToken>>,
+    pub(crate) seen: Seen,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What a world is made of.
+pub(crate) struct Made {
+    pub(crate) id: String,
+    pub(crate) node: Node,
+    pub(crate) document: Document,
+    pub(crate) plugin: Arc<dyn FamilyPlugin>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) interlays: Interlays,
+}
+
+impl World {
+    pub(crate) fn new(made: Made) -> Arc<Self> {
+        Arc::new(Self {
+            id: made.id,
+            node: made.node,
+            document: ArcSwap::from_pointee(made.document),
+            plugin: made.plugin,
+            store: made.store,
+            clock: made.clock,
+            interlays: made.interlays,
+            workers: Workers::default(),
+            hold: Mutex::default(),
+            engine: watch::channel(None).0,
+            databases: [watch::channel(None).0, watch::channel(None).0],
+            runner: OnceLock::new(),
+            errors: Mutex::default(),
+            can_fence: Mutex::default(),
+            rehearsal: Mutex::default(),
+            seen: Seen::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Runs beside everything else, until done or the world stops.
+    pub(crate) fn spawn<F>(self: &Arc<Self>, work: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, work) = (self.stop.clone(), work(Arc::clone(self)));
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+
+    /// Ends every task and the engine. Listeners are drained apart.
+    pub(crate) async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.hold.lock().take();
+        if let Some(engine) = self.engine() {
+            engine.shutdown().await;
+        }
+    }
+
+    pub(crate) fn set_runner(&self, runner: Runner) {
+        let _ = self.runner.set(runner);
+    }
+
+    pub(crate) fn runner(&self) -> Option<&Runner> {
+        self.runner.get()
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.runner.get().map(Runner::snapshot)
+    }
+
+    /// Tells the loop, without waiting for it.
+    pub(crate) fn tell(self: &Arc<Self>, fact: Fact) {
+        self.spawn(async move |world| world.report(fact).await);
+    }
+
+    /// Tells the loop.
+    pub(crate) async fn report(&self, fact: Fact) {
+        if let Some(runner) = self.runner.get() {
+            runner.tell(fact).await;
+        }
+    }
+
+    /// Appends an event that is not part of a transition.
+    pub(crate) async fn emit(&self, kind: &str, fields: serde_json::Value) {
+        let event = events::new(&self.id, self.clock.now_ms(), kind, fields);
+        if let Err(error) = self.store.commit(Batch::data(vec![event])).await {
+            tracing::error!(%error, kind, "an event was not stored");
+        }
+    }
+
+    pub(crate) fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.borrow().clone()
+    }
+
+    pub(crate) fn set_engine(self: &Arc<Self>, engine: &Arc<Engine>) {
+        self.engine.send_replace(Some(Arc::clone(engine)));
+        self.workers.engine_came(self, engine);
+    }
+
+    /// The engine, as soon as it is there.
+    pub(crate) async fn engine_within(&self, left: Duration) -> Result<Arc<Engine>, String> {
+        let mut engines = self.engine.subscribe();
+        let come = tokio::time::timeout(left, engines.wait_for(Option::is_some)).await;
+        let engine = come.ok().and_then(Result::ok).and_then(|e| e.clone());
+        engine.ok_or_else(|| "source and target are not both connected yet".to_owned())
+    }
+
+    pub(crate) fn database(&self, side: Side) -> Option<Arc<dyn Database>> {
+        self.databases[side.index()].borrow().clone()
+    }
+
+    pub(crate) fn set_database(&self, side: Side, database: Arc<dyn Database>) {
+        self.databases[side.index()].send_replace(Some(database));
+    }
+
+    /// Which records move.
+    pub(crate) fn filter(&self) -> Filter {
+        let document = self.document.load();
+        let include = &document.backfill.datasets.include;
+        let datasets =
+            (!include.is_empty()).then(|| include.iter().map(|d| Dataset::new(d)).collect());
+        Filter { datasets, keys: None }
+    }
+
+    /// A rehearsal begins; an older one ends.
+    pub(crate) fn new_rehearsal(&self) -> CancellationToken {
+        let token = self.stop.child_token();
+        if let Some(older) = self.rehearsal.lock().replace(token.clone()) {
+            older.cancel();
+        }
+        token
+    }
+
+    pub(crate) fn stop_rehearsal(&self) {
+        if let Some(token) = self.rehearsal.lock().take() {
+            token.cancel();
+        }
+    }
+
+    /// Notes why a side is not connected; true when that is news.
+    pub(crate) fn set_error(&self, side: Side, error: Option<String>) -> bool {
+        let slot = &mut self.errors.lock()[side.index()];
+        let news = *slot != error;
+        *slot = error;
+        news
+    }
+
+    /// Why a side is not connected.
+    pub(crate) fn error(&self, side: Side) -> Option<String> {
+        self.errors.lock()[side.index()].clone()
+    }
+
+    pub(crate) fn set_engine_error(&self, error: String) {
+        self.errors.lock()[2] = Some(error);
+    }
+
+    /// Why the engine does not run.
+    pub(crate) fn engine_error(&self) -> Option<String> {
+        self.errors.lock()[2].clone()
+    }
+
+    pub(crate) fn set_can_fence(&self, sides: BTreeSet<Side>) {
+        *self.can_fence.lock() = sides;
+    }
+
+    /// Sides on which a fence was proved possible.
+    pub(crate) fn can_fence(&self) -> BTreeSet<Side> {
+        self.can_fence.lock().clone()
+    }
+}

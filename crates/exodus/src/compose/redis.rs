@@ -1,0 +1,71 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use control::plugin::{Access, CommandResult, FamilyPlugin, Scratch};
+use family::Family;
+use family_redis::{RedisFamily, RedisProtocol};
+use journal::Journal;
+use proxy::{Interlay, InterlayConfig, InterlayHandle, ProxyError, Upstreams};
+use routing::RoutingTable;
+use serde_json::Value;
+use workflow::FamilyCaps;
+
+use super::redis_client;
+
+/// Redis, Valkey and compatible systems.
+pub(super) struct RedisPlugin {
+    family: Arc<RedisFamily>,
+}
+
+impl RedisPlugin {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { family: Arc::new(RedisFamily::new()) })
+    }
+}
+
+#[async_trait]
+impl FamilyPlugin for RedisPlugin {
+    fn name(&self) -> &'static str {
+        "redis"
+    }
+
+    fn family(&self) -> Arc<dyn Family> {
+        Arc::clone(&self.family) as Arc<dyn Family>
+    }
+
+    fn caps(&self) -> FamilyCaps {
+        FamilyCaps { two_phase_commit: false, reverse: true, tenant_filter: true }
+    }
+
+    fn bind(
+        &self,
+        tenant_rule: Option<&str>,
+        config: InterlayConfig,
+        upstreams: &Upstreams,
+        table: Arc<ArcSwap<RoutingTable>>,
+        journal: Option<Arc<Journal>>,
+    ) -> Result<InterlayHandle, ProxyError> {
+        Interlay::bind(config, RedisProtocol::new(tenant_rule), upstreams, table, journal)
+    }
+
+    fn check_options(&self, options: &BTreeMap<String, Value>) -> Vec<String> {
+        options.keys().map(|key| format!("redis has no option `{key}`")).collect()
+    }
+
+    async fn run_commands(&self, access: &Access, commands: &[String]) -> Vec<CommandResult> {
+        redis_client::run(access, commands).await
+    }
+
+    fn scratch(&self) -> Option<Scratch> {
+        const TENANT: &str = "__exodus_rehearsal";
+        Some(Scratch {
+            rule: "prefix:\":\"".to_owned(),
+            tenant: TENANT.as_bytes().to_vec(),
+            write: format!("SET {TENANT}:{{n}} {{v}} EX 600"),
+            read: format!("GET {TENANT}:{{n}}"),
+            remove: format!("DEL {TENANT}:{{n}}"),
+        })
+    }
+}
