@@ -86,8 +86,11 @@ fn half_open_refused_fragmented_and_cut_connections() {
     let (server, proxy) = start();
     let mut conn = open(&server, &proxy);
     proxy.half_open();
-    assert!(matches!(incr(&mut conn), Err(Fault::Unknown(_))));
+    let silent = incr(&mut conn);
+    assert_eq!(silent, Err(Fault::Unknown("timed out".to_owned())), "open, and silent");
+    assert_eq!(proxy.open(), 1);
     proxy.heal();
+    assert!(wait::until(PATIENCE, || proxy.open() == 0));
     proxy.refuse(true);
     let refused = Conn::open(&proxy.address(&server.admin()), 0, Duration::from_millis(300));
     assert!(matches!(refused, Err(Fault::NotSent(_))));

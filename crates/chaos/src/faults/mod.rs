@@ -29,8 +29,16 @@ pub use rules::{Direction, Rule};
 struct Link {
     client: TcpStream,
     server: TcpStream,
+    fate: Arc<Fate>,
+}
+
+/// What is to become of a connection.
+#[derive(Default)]
+struct Fate {
     /// Bytes were swallowed: it may not live on once the fault is over.
-    lossy: Arc<AtomicBool>,
+    lossy: AtomicBool,
+    /// Its client is not told that its server has gone.
+    half_open: AtomicBool,
 }
 
 /// What the proxy and its threads share.
@@ -147,7 +155,8 @@ impl FaultProxy {
     pub fn half_open(&self) {
         self.set(Direction::ToClient, Rule { swallow: true, ..Rule::default() });
         for link in self.shared.links.lock().iter() {
-            link.lossy.store(true, Ordering::Relaxed);
+            link.fate.lossy.store(true, Ordering::SeqCst);
+            link.fate.half_open.store(true, Ordering::SeqCst);
             let _gone = link.server.shutdown(Shutdown::Both);
         }
     }
@@ -159,7 +168,7 @@ impl FaultProxy {
 
     fn reset_lossy(&self) {
         self.shared.links.lock().retain(|link| {
-            let lossy = link.lossy.load(Ordering::Relaxed);
+            let lossy = link.fate.lossy.load(Ordering::SeqCst);
             if lossy {
                 reset(link);
             }
@@ -209,15 +218,15 @@ fn connect(client: TcpStream, number: u64, shared: &Arc<Shared>) -> io::Result<(
     let server = TcpStream::connect(upstream)?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let lossy = Arc::new(AtomicBool::new(false));
+    let fate = Arc::new(Fate::default());
     let ends = [
         (Direction::ToServer, client.try_clone()?, server.try_clone()?),
         (Direction::ToClient, server.try_clone()?, client.try_clone()?),
     ];
-    shared.links.lock().push(Link { client, server, lossy: Arc::clone(&lossy) });
+    shared.links.lock().push(Link { client, server, fate: Arc::clone(&fate) });
     for (direction, from, to) in ends {
         let seed = shared.seed ^ (number << 1) ^ direction as u64;
-        pipe::spawn(direction, from, to, Arc::clone(shared), Arc::clone(&lossy), seed);
+        pipe::spawn(direction, from, to, Arc::clone(shared), Arc::clone(&fate), seed);
     }
     Ok(())
 }
@@ -225,10 +234,10 @@ fn connect(client: TcpStream, number: u64, shared: &Arc<Shared>) -> io::Result<(
 impl Shared {
     /// Forgets connections whose both parties have gone.
     fn sweep(&self, gone: &TcpStream) {
-        let Ok(peer) = gone.local_addr() else { return };
+        let Ok(end) = gone.local_addr() else { return };
+        let ends = |link: &Link| [link.client.local_addr().ok(), link.server.local_addr().ok()];
         self.links.lock().retain(|link| {
-            link.client.local_addr().ok() != Some(peer)
-                && link.server.local_addr().ok() != Some(peer)
+            link.fate.half_open.load(Ordering::SeqCst) || !ends(link).contains(&Some(end))
         });
     }
 }

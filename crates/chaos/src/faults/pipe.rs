@@ -4,14 +4,14 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::Shared;
 use super::rules::Direction;
+use super::{Fate, Shared};
 use crate::rng::Rng;
 
 /// Pieces between reader and writer; at 16 kB each a connection holds at most 2 MB per way.
@@ -28,13 +28,13 @@ pub(super) fn spawn(
     from: TcpStream,
     to: TcpStream,
     shared: Arc<Shared>,
-    lossy: Arc<AtomicBool>,
+    fate: Arc<Fate>,
     seed: u64,
 ) {
     let (queue, due) = sync_channel(PIECES);
-    let reading = Arc::clone(&shared);
-    std::thread::spawn(move || read(direction, from, &queue, &reading, &lossy, seed));
-    std::thread::spawn(move || write(direction, to, &due, &shared));
+    let (reading, doomed) = (Arc::clone(&shared), Arc::clone(&fate));
+    std::thread::spawn(move || read(direction, from, &queue, &reading, &doomed, seed));
+    std::thread::spawn(move || write(direction, to, &due, &shared, &fate));
 }
 
 fn read(
@@ -42,7 +42,7 @@ fn read(
     mut from: TcpStream,
     queue: &SyncSender<Piece>,
     shared: &Shared,
-    lossy: &AtomicBool,
+    fate: &Fate,
     seed: u64,
 ) {
     let mut rng = Rng::new(seed);
@@ -50,8 +50,13 @@ fn read(
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         let rule = shared.rules.get(direction);
         if rule.swallow {
-            lossy.store(true, Ordering::Relaxed);
-            continue;
+            fate.lossy.store(true, Ordering::SeqCst);
+            if shared.rules.get(direction).swallow {
+                continue;
+            }
+            // Healed in this very moment, perhaps before the loss was noted: not to live on.
+            let _gone = from.shutdown(Shutdown::Both);
+            return;
         }
         let jitter = Duration::from_micros(rng.below(rule.jitter.as_micros() as u64 + 1));
         let due = Instant::now() + rule.latency + jitter;
@@ -61,7 +66,13 @@ fn read(
     }
 }
 
-fn write(direction: Direction, mut to: TcpStream, queue: &Receiver<Piece>, shared: &Shared) {
+fn write(
+    direction: Direction,
+    mut to: TcpStream,
+    queue: &Receiver<Piece>,
+    shared: &Shared,
+    fate: &Fate,
+) {
     let mut carried = 0_u64;
     while let Ok(piece) = queue.recv() {
         let Some(rule) = shared.rules.pass(direction, piece.due) else { break };
@@ -83,6 +94,9 @@ fn write(direction: Direction, mut to: TcpStream, queue: &Receiver<Piece>, share
                 break;
             }
         }
+    }
+    if direction == Direction::ToClient && fate.half_open.load(Ordering::SeqCst) {
+        return;
     }
     // The other direction may still be under way; both ends learn of the end by its closing.
     let _gone = to.shutdown(Shutdown::Both);
