@@ -33,6 +33,11 @@ fn counts(path: &str) -> bool {
     path.starts_with("crates/") && !path.starts_with("crates/xtask/") && !path.contains("/tests/")
 }
 
+/// A metric of the product, not one that a unit test makes up.
+fn counted(name: &str) -> bool {
+    name.starts_with("exodus_") && !name.starts_with("exodus_tests_")
+}
+
 /// Names and descriptions handed to `counter!`, `describe_counter!` and their relatives.
 fn calls(text: &str, kind: &str) -> Vec<(String, String)> {
     let call = format!("{kind}!(");
@@ -43,7 +48,7 @@ fn calls(text: &str, kind: &str) -> Vec<(String, String)> {
         let inside = &inside[..inside.find(';').unwrap_or(inside.len())];
         let mut literals = inside.split('"').skip(1).step_by(2);
         let first = inside.trim_start().starts_with('"').then(|| literals.next()).flatten();
-        let Some(name) = first.filter(|n| n.starts_with("exodus_")) else { continue };
+        let Some(name) = first.filter(|n| counted(n)) else { continue };
         let about = if described { literals.last().unwrap_or_default() } else { "" };
         names.push((name.to_owned(), about.to_owned()));
     }
@@ -58,11 +63,12 @@ mod tests {
     fn names_are_listed_once_with_their_description() {
         let text = "counter!(\"exodus_a_total\", \"side\" => \"source\").increment(1);\n\
             describe_counter!(\"exodus_a_total\", Unit::Count, \"How many.\");\n\
-            gauge!(\n    \"exodus_b\"\n).set(1.0);\n";
+            gauge!(\n    \"exodus_b\"\n).set(1.0); gauge!(\"exodus_tests_x\");\n";
         let tree = Tree::of(&[("crates/a/src/lib.rs", text)]);
         let made = table(&tree).unwrap();
         assert!(made.contains("| `exodus_a_total` | counter | How many. |"), "{made}");
         assert!(made.contains("| `exodus_b` | gauge |  |"), "{made}");
+        assert!(!made.contains("exodus_tests_x"), "{made}");
     }
 
     #[test]
