@@ -20,6 +20,7 @@ use crate::parts::Filter;
 use crate::progress::Fill;
 use crate::scan::Scan;
 use crate::status::{BackfillStatus, WorkState};
+use crate::zoo::Bug;
 
 /// A frontier is stored at most this often (and always at the end of a dataset): a store that
 /// syncs each write must not bound the copy. What is redone after a crash is idempotent.
@@ -258,7 +259,9 @@ async fn advance(
     window: &mut Window,
 ) -> Result<(), EngineError> {
     let Some((chunk, keys, frontier)) = window.chunks.pop_front() else { return Ok(()) };
-    chunk.finished().await;
+    if !engine.parts.config.has(Bug::EarlyFrontier) {
+        chunk.finished().await;
+    }
     window.outstanding -= keys;
     let fill = {
         let mut state = engine.backfill.state.lock();

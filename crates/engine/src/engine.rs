@@ -26,6 +26,7 @@ use crate::side::SideState;
 use crate::status::{Drained, InStep, NotDrained, Status, Totals};
 use crate::throttle::Throttler;
 use crate::verify::Verify;
+use crate::zoo::Bug;
 use crate::{copier, decide, feed, marks, recheck, sampler, start, verify};
 
 /// How long a shutdown waits for batches in hand before it abandons them.
@@ -214,6 +215,15 @@ impl Engine {
         }
     }
 
+    /// Stops at once and leaves whatever is under way in the air, as a crash would. For drills
+    /// and tests: [`Engine::shutdown`] is the way to stop.
+    pub async fn abandon(&self) {
+        self.stop.cancel();
+        self.abandon.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
     /// Opens a side's change feed and keeps it open. Every change that begins after this returns
     /// is seen. Fine when it is open already.
     pub async fn open_feed(self: &Arc<Self>, side: Side) -> Result<(), EngineError> {
@@ -390,6 +400,9 @@ impl Engine {
 
     /// Who decides about a key.
     pub(crate) fn authority_of(&self, table: &RoutingTable, key: &Key) -> Side {
+        if self.parts.config.has(Bug::StaleDirection) {
+            return Side::Source;
+        }
         let tenant = match &self.parts.config.tenant_rule {
             Some(rule) if !table.authority.moved.is_empty() => {
                 self.parts.family.tenant_of(rule, key)

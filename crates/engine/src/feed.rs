@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::status::FeedState;
+use crate::zoo::Bug;
 
 /// Fence requests that may wait for one pump.
 const FENCES: usize = 64;
@@ -120,7 +121,7 @@ impl Engine {
         let decides = self.decides(side);
         let data = crate::decide::is_serious(Some(doubt));
         tracing::warn!(code = "EXO-ENG-006", %side, ?doubt, decides, why, "changes may be missing");
-        if decides || data {
+        if (decides || data) && !self.parts.config.has(Bug::IgnoreGap) {
             self.verify.require(format!("{side}: {why}"));
             self.recheck_everything(Cause::Feed, &format!("{side}: {why}"));
         }

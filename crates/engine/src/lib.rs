@@ -29,6 +29,7 @@ mod start;
 mod status;
 mod throttle;
 mod verify;
+mod zoo;
 
 pub use engine::{Engine, Hold, RepairPlan, RepairScope, RepairStep, VerifyScope};
 pub use error::EngineError;
@@ -38,3 +39,5 @@ pub use status::{
     BackfillStatus, BreakerState, Drained, FeedState, InStep, NotDrained, RecheckStatus,
     SideStatus, Status, Throttle, Totals, Undo, VerifyStatus, WorkState,
 };
+#[cfg(feature = "zoo")]
+pub use zoo::Bug;

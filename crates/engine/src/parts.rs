@@ -77,6 +77,9 @@ pub struct Config {
     pub marker_quiet: Duration,
     /// How often rates, pings and stalls are sampled.
     pub sample_every: Duration,
+    /// A planted mistake.
+    #[cfg(feature = "zoo")]
+    pub bug: Option<crate::zoo::Bug>,
 }
 
 impl Default for Config {
@@ -85,8 +88,8 @@ impl Default for Config {
             tenant_rule: None,
             conflict: ConflictPolicy::Fail,
             batch_max: 128,
-            scan_chunk: 512,
-            bulk_outstanding_max: 8_192,
+            scan_chunk: 1_024,
+            bulk_outstanding_max: 16_384,
             bulk_rate_max: None,
             verify_rate_max: None,
             ping_p99_max: Duration::from_millis(50),
@@ -100,6 +103,8 @@ impl Default for Config {
             verify_pause: Duration::from_millis(500),
             marker_quiet: Duration::from_secs(10),
             sample_every: Duration::from_secs(1),
+            #[cfg(feature = "zoo")]
+            bug: None,
         }
     }
 }

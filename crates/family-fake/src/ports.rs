@@ -356,13 +356,14 @@ impl Writer for FakeWriter {
     async fn apply(&mut self, records: &[Record]) -> Result<Vec<Applied>, PortError> {
         let database = &self.connection.database;
         let server = self.connection.server();
-        breathe(database.latency).await;
-        let fault = server.faults.strikes(Call::Apply);
-        if !server.lock().is_connected(self.connection.session) {
+        let session = self.connection.session;
+        if !server.lock().is_connected(session) {
             return Err(lost());
         }
-        let session = self.connection.session;
+        // From here on it is on its way, whether or not anybody still waits for the answer.
         let mut sent = Sent { server, session, records: Some(records.to_vec()) };
+        breathe(database.latency).await;
+        let fault = server.faults.strikes(Call::Apply);
         let after = match fault {
             Some(Fault::Error(trouble)) => {
                 sent.records = None;

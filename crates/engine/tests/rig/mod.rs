@@ -96,7 +96,7 @@ impl Rig {
 
     /// The process dies: its memory and what it was doing are gone; servers and disk stay.
     pub async fn crash(&mut self) {
-        self.engine.shutdown().await;
+        self.engine.abandon().await;
         self.boot += 1;
         self.journal = Journal::new(3, Markers::new(self.progress.markers()));
         self.engine = build(
