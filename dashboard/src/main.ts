@@ -43,7 +43,7 @@ function start(): void {
     },
     (error: unknown) => {
       if (error instanceof Denied) return signIn(token.get() === null ? "" : "The token is not accepted.");
-      put(app, h("main", {}, h("p", { class: "alert", role: "alert" }, "The server does not answer. Applications are not affected by that. Trying again …")));
+      put(app, h("main", {}, h("p", { class: "alert", role: "alert" }, "The server does not answer. Is it running? Trying again …")));
       const again = window.setTimeout(start, POLL_MS);
       leave = () => clearTimeout(again);
     },

@@ -192,9 +192,9 @@ impl Client {
         let sent = mutating
             && !matches!(error, ureq::Error::Io(e) if e.kind() == std::io::ErrorKind::ConnectionRefused);
         let impact = if sent {
-            "it is not known whether the server acted; applications keep their routing either way"
+            "it is not known whether the server acted; a stored decision is carried out when it is up"
         } else {
-            "nothing was changed; applications keep their routing whether this answers or not"
+            "nothing was changed; while the process is down, so are its interlays"
         };
         let why = match error {
             ureq::Error::Io(error) => error.to_string(),
@@ -206,7 +206,7 @@ impl Client {
             .fix(if sent {
                 "exodus status"
             } else {
-                "exodus serve, or --server with the right address"
+                "exodus serve (it goes on where it was), or --server with the right address"
             })
     }
 

@@ -4,7 +4,7 @@
 //! is shown always says how old it is: when the server stops answering, the page stays and its
 //! age grows.
 
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use api::Status;
@@ -15,7 +15,7 @@ use crate::error::{Failure, Outcome};
 use crate::exit::Exit;
 use crate::http::Client;
 use crate::lists::status_path;
-use crate::text::{cut, millis};
+use crate::text::{age, cut};
 use crate::view;
 use crate::wait::summary;
 
@@ -23,6 +23,8 @@ use crate::wait::summary;
 const POLL: Duration = Duration::from_secs(2);
 /// Not looked more often than this, however many events come.
 const PACE: Duration = Duration::from_millis(300);
+/// The age on the screen moves this often.
+const REDRAW: Duration = Duration::from_millis(500);
 /// Older than this, the page says so loudly.
 const STALE: Duration = Duration::from_secs(6);
 const RETRY: Duration = Duration::from_secs(1);
@@ -47,27 +49,48 @@ pub(crate) fn run(ctx: &mut Ctx<'_, '_>, keep: bool) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// One look at the server.
+type Look = Result<Value, Failure>;
+
+/// Draws. Looking is another thread's work, so that a server that hangs cannot stop the age.
 fn watch(ctx: &mut Ctx<'_, '_>, migration: &str) -> Outcome {
-    let (sender, events) = sync_channel::<()>(1);
-    let client = ctx.client.clone();
-    let newest = ctx.status(migration)?.1.events.last().map_or(0, |e| e.id).to_string();
-    let thread = std::thread::Builder::new().name("events".to_owned());
-    thread.spawn(move || listen(&client, newest, &sender))?;
+    let path = status_path(migration);
+    let (value, status) = ctx.status(migration)?;
+    let newest = status.events.last().map_or(0, |e| e.id).to_string();
+    let (knock, knocks) = sync_channel::<()>(1);
+    let (answer, looks) = sync_channel::<Look>(1);
+    let (streaming, looking) = (ctx.client.clone(), ctx.client.clone());
+    spawn("events", move || listen(&streaming, newest, &knock))?;
+    spawn("looks", move || look(&looking, &path, &knocks, &answer))?;
     let mut screen = Screen::default();
+    screen.fresh(ctx, value, status)?;
     loop {
-        match ctx.status(migration) {
-            Ok((value, status)) => screen.fresh(ctx, value, status)?,
-            Err(failure) if failure.exit == Exit::Unreachable => screen.lost(ctx, failure)?,
-            Err(failure) => return Err(failure),
-        }
-        let looked = Instant::now();
-        std::thread::sleep(PACE);
-        while looked.elapsed() < POLL {
-            match events.recv_timeout(Duration::from_millis(500)) {
-                Ok(()) => break,
-                Err(RecvTimeoutError::Timeout) => screen.age(ctx)?,
-                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(POLL),
+        match looks.recv_timeout(REDRAW) {
+            Ok(Ok(value)) => {
+                let status = ctx.typed(&value)?;
+                screen.fresh(ctx, value, status)?;
             }
+            Ok(Err(failure)) if failure.exit == Exit::Unreachable => screen.lost(ctx)?,
+            Ok(Err(failure)) => return Err(failure),
+            Err(RecvTimeoutError::Timeout) => screen.draw(ctx)?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(Exit::Internal),
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run)?;
+    Ok(())
+}
+
+/// Looks when there is news, and every two seconds besides, until nobody wants to know.
+fn look(client: &Client, path: &str, knocks: &Receiver<()>, answer: &SyncSender<Look>) {
+    loop {
+        std::thread::sleep(PACE);
+        // A quiet stream and a broken one come to the same: it is time to look.
+        let _ = knocks.recv_timeout(POLL - PACE);
+        if answer.send(client.get(path)).is_err() {
+            return;
         }
     }
 }
@@ -120,15 +143,8 @@ impl Screen {
         self.draw(ctx)
     }
 
-    fn lost(&mut self, ctx: &mut Ctx<'_, '_>, failure: Failure) -> Result<(), Failure> {
+    fn lost(&mut self, ctx: &mut Ctx<'_, '_>) -> Result<(), Failure> {
         self.lost = true;
-        if self.shown.is_none() {
-            return Err(failure);
-        }
-        self.draw(ctx)
-    }
-
-    fn age(&mut self, ctx: &mut Ctx<'_, '_>) -> Result<(), Failure> {
         self.draw(ctx)
     }
 
@@ -137,11 +153,12 @@ impl Screen {
         if ctx.format.document().is_some() {
             return Ok(());
         }
-        let age = at.elapsed();
+        let old = at.elapsed();
+        let silent = self.lost || old >= STALE;
         if ctx.io.out_tty {
             let paint = ctx.io.paint();
-            let note = note(age, self.lost);
-            let note = if self.lost || age >= STALE { paint.warn(&note) } else { paint.dim(&note) };
+            let note = note(old, silent);
+            let note = if silent { paint.warn(&note) } else { paint.dim(&note) };
             let page = view::status::text(status, ctx.io.width.max(60), paint, (ctx.io.now)());
             let lines = note.lines().chain(page.lines()).map(|l| format!("{l}\x1b[K\n"));
             let frame: String = lines.collect();
@@ -150,11 +167,11 @@ impl Screen {
             return Ok(());
         }
         // A growing age alone is no news.
-        let news = if self.lost { "lost".to_owned() } else { summary(status) };
+        let news = if silent { "silent".to_owned() } else { summary(status) };
         let due = |(said, at): &(String, Instant)| *said != news || at.elapsed() >= QUIET;
         if self.line.as_ref().is_none_or(due) {
             let time = (ctx.io.now)().strftime("%H:%M:%S").to_string();
-            let text = if self.lost { note(age, true) } else { news.clone() };
+            let text = if silent { note(old, true) } else { news.clone() };
             writeln!(ctx.io.out, "{time} {}", cut(&text, 400))?;
             ctx.io.out.flush()?;
             self.line = Some((news, Instant::now()));
@@ -163,12 +180,10 @@ impl Screen {
     }
 }
 
-fn note(age: Duration, lost: bool) -> String {
-    let age = millis(age.as_millis() as u64 / 1000 * 1000);
-    if lost {
-        format!(
-            "STALE: the server does not answer; this is {age} old. Applications are not affected by that."
-        )
+fn note(at: Duration, silent: bool) -> String {
+    let age = age(u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+    if silent {
+        format!("STALE: {age} old. The server does not answer; is it running?")
     } else {
         format!("live · {age} old · Ctrl-C ends the watching, nothing else")
     }

@@ -56,12 +56,18 @@ pub(crate) fn verify(io: &mut Io<'_>, format: Format, state: &VerifyState) -> io
         (Some(at), Some(false)) => format!("NOT CLEAN, {}", ago(at, now)),
         (Some(at), None) => ago(at, now),
     };
+    let different = match (state.differences, state.last_clean) {
+        (n, Some(true)) if n > 0 => {
+            format!("{} at first sight, none when looked at again", count(n))
+        }
+        (n, _) => count(n),
+    };
     facts(
         io,
         &[
             ("state", state.state.clone()),
             ("compared", format!("{} of {} records", count(state.compared), count(state.total))),
-            ("different", count(state.differences)),
+            ("different", different),
             ("last pass", last),
         ],
     )
