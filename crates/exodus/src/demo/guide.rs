@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::config::NAME;
 use super::door::{Answer, Door};
 use super::say;
+use super::stop;
 
 /// How often the status is read while waiting.
 const LOOK: Duration = Duration::from_millis(100);
@@ -51,6 +52,7 @@ impl Guide {
     pub fn reach(&mut self, step: &str) -> Result<Status> {
         let mut since = Instant::now();
         loop {
+            interrupted()?;
             let status = self.door.status()?;
             if self.show(&status) {
                 since = Instant::now();
@@ -84,6 +86,7 @@ impl Guide {
     ) -> Result<Status> {
         let began = Instant::now();
         loop {
+            interrupted()?;
             let status = self.door.status()?;
             if holds(&status) {
                 return Ok(status);
@@ -172,6 +175,13 @@ impl Guide {
         say::line(format!("{:<10} {}", phase, status.phase.title));
         true
     }
+}
+
+fn interrupted() -> Result<()> {
+    if stop::asked() {
+        bail!("interrupted");
+    }
+    Ok(())
 }
 
 /// Whether nobody can go on from here without deciding.

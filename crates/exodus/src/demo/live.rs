@@ -1,11 +1,9 @@
 //! The interactive demo: goes as far as the first shared reads, then hands over and keeps
 //! everything running until Ctrl-C.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use api::Status;
 
 use super::args::Options;
@@ -13,20 +11,16 @@ use super::guide::{Guide, STUCK};
 use super::say;
 use super::script::watch;
 use super::stage::Stage;
+use super::stop;
 
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Plays the beginning, then waits for the operator and for Ctrl-C.
 pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    listen_for_ctrl_c(Arc::clone(&stop))?;
     say::line(format!("dashboard: {}/  (token {})", stage.door.base(), stage.door.token()));
     let mut guide = Guide::new(stage.door.clone());
     for step in ["tap", "analyze", "compare", "seeding", "reads"] {
         guide.reach(step)?;
-        if stop.load(Ordering::Relaxed) {
-            return Ok(());
-        }
         if step == "analyze" {
             let through = stage.application();
             if !stage.load()?.redirect(through, STUCK) {
@@ -37,13 +31,13 @@ pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<()> {
         watch(stage, options)?;
     }
     hand_over(stage)?;
-    while !stop.load(Ordering::Relaxed) {
+    while !stop::asked() {
         if let Ok(status) = stage.door.status() {
             guide.show(&status);
             tell(stage, &status)?;
         }
         let due = Instant::now() + TELL_EVERY;
-        while Instant::now() < due && !stop.load(Ordering::Relaxed) {
+        while Instant::now() < due && !stop::asked() {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -89,27 +83,5 @@ fn tell(stage: &Stage, status: &Status) -> Result<()> {
         say::ms(seen.write_latency(0.99)),
         seen.no + seen.unknown
     ));
-    Ok(())
-}
-
-/// A thread that waits for Ctrl-C or SIGTERM.
-fn listen_for_ctrl_c(stop: Arc<AtomicBool>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let listen = move || {
-        runtime.block_on(async {
-            let terminate = tokio::signal::unix::SignalKind::terminate();
-            match tokio::signal::unix::signal(terminate) {
-                Ok(mut term) => {
-                    tokio::select! {
-                        _ = tokio::signal::ctrl_c() => {}
-                        _ = term.recv() => {}
-                    }
-                }
-                Err(_) => drop(tokio::signal::ctrl_c().await),
-            }
-        });
-        stop.store(true, Ordering::Relaxed);
-    };
-    std::thread::Builder::new().name("ctrl-c".to_owned()).spawn(listen).context("a thread")?;
     Ok(())
 }

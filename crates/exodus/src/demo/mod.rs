@@ -20,6 +20,7 @@ mod result;
 mod say;
 mod script;
 pub mod stage;
+mod stop;
 
 use std::process::ExitCode;
 
@@ -30,7 +31,7 @@ use stage::Stage;
 /// Runs the demo to its end. 0: everything asked for was done and held.
 pub fn run(args: &DemoArgs) -> ExitCode {
     let DemoArgs::Redis(options) = args;
-    let played = Stage::build(options).and_then(|mut stage| {
+    let played = stop::listen().and_then(|()| Stage::build(options)).and_then(|mut stage| {
         let played = match options.script {
             Some(Script::AllPhases) => script::play(&mut stage, options),
             None => live::play(&mut stage, options).map(|()| true),
