@@ -232,8 +232,13 @@ impl Pump {
         }
     }
 
-    fn stale(&self, keys: Vec<Key>) {
+    fn stale(&self, mut keys: Vec<Key>) {
         let engine = &self.engine;
+        let filter = engine.filter.load();
+        if !filter.is_everything() {
+            // What is not moved is neither to be copied nor to be wondered about.
+            keys.retain(|key| filter.wants(engine.parts.family.as_ref(), key));
+        }
         let table = engine.parts.table.load();
         let (ours, others): (Vec<_>, Vec<_>) =
             keys.into_iter().partition(|key| engine.authority_of(&table, key) == self.side);

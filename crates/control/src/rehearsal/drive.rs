@@ -47,7 +47,8 @@ pub(super) async fn flip(
             Some(action) => act(world, stage, &state, action, &mut hold).await,
             None => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
-                Some(FlipInput::Tick)
+                let caught_up = state.step == FlipStep::CatchUp && stage.engine.in_step().is();
+                Some(if caught_up { FlipInput::InStep } else { FlipInput::Tick })
             }
         };
         let Some(input) = input else { continue };
