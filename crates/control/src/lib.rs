@@ -35,6 +35,7 @@ mod samples;
 mod server;
 mod smoke;
 mod status;
+mod tap;
 mod verbs;
 mod world;
 

@@ -18,7 +18,7 @@ use routing::RoutingTable;
 use store::Store;
 use workflow::{Node, Plan, RunState, table_for};
 
-use crate::act::Doer;
+use crate::act::{Doer, reconcile_fence};
 use crate::clock::Clock;
 use crate::config::{self, Document};
 use crate::endpoint;
@@ -158,7 +158,8 @@ async fn connect_side(world: &World, spec: EndpointSpec) {
         match world.plugin.family().open(spec.clone()).await {
             Ok(database) => {
                 world.set_error(side, None);
-                return world.set_database(side, database);
+                world.set_database(side, database);
+                return reconcile_fence(world, side).await;
             }
             Err(error) => {
                 if world.set_error(side, Some(error.to_string())) {

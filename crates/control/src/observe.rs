@@ -90,7 +90,10 @@ pub(crate) async fn run(world: Arc<World>) {
 async fn lag(world: &World, run: &RunState, status: &Status, told: &mut Told, now: u64) {
     let in_step = status.in_step.is();
     let pending = (status.depth.live + status.depth.bulk) as u64;
-    let same = told.in_step == Some((in_step, pending)) && run.following.in_step == in_step;
+    // A barrier that waits for the other side hears of it at once.
+    let same = run.saga.is_none()
+        && told.in_step == Some((in_step, pending))
+        && run.following.in_step == in_step;
     if same && now < told.lag_at_ms + LAG_AGAIN_MS {
         return;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use family::Family;
+use family::{EndpointSpec, Family};
 use journal::Journal;
 use proxy::{InterlayConfig, InterlayHandle, ProxyError, Upstreams};
 use routing::RoutingTable;
@@ -34,6 +34,8 @@ pub trait FamilyPlugin: Send + Sync + 'static {
     fn check_options(&self, options: &BTreeMap<String, Value>) -> Vec<String>;
     /// Runs commands one by one over one connection to an address, as an application would.
     async fn run_commands(&self, access: &Access, commands: &[String]) -> Vec<CommandResult>;
+    /// Listens to a server's own traffic for a bounded while; `None` when the family has no tap.
+    async fn tap(&self, source: &EndpointSpec) -> Option<Result<TapReport, String>>;
     /// Records that belong to nobody, for rehearsals; `None` when the family has no way to keep
     /// them apart.
     fn scratch(&self) -> Option<Scratch>;
@@ -57,6 +59,25 @@ pub struct CommandResult {
     pub command: String,
     /// The reply, shortened, or what went wrong.
     pub outcome: Result<String, String>,
+}
+
+/// What a tap saw. Names only, never keys or values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TapReport {
+    /// Requests seen.
+    pub seen: u64,
+    /// Requests that could not be understood.
+    pub unparsed: u64,
+    /// Count per kind of request.
+    pub kinds: BTreeMap<String, u64>,
+    /// Count per client address.
+    pub clients: BTreeMap<String, u64>,
+    /// Kinds that need attention: name, count, why.
+    pub risky: Vec<(String, u64, String)>,
+    /// How long it listened, in milliseconds.
+    pub took_ms: u64,
+    /// Why it ended before its time, if it did.
+    pub cut_short: Option<String>,
 }
 
 /// Records that belong to nobody.

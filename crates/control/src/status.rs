@@ -107,7 +107,7 @@ pub(crate) async fn build(migration: &Arc<Migration>) -> anyhow::Result<api::Sta
         warnings: warnings(migration, &look, &checks),
         checks: parts::checks(&checks, look.now),
         data: parts::data(&look),
-        divergence: parts::divergence(&look),
+        divergence: parts::divergence(world, &look),
         source: parts::source(world, &look),
         queue: parts::queue(&look),
         latency: parts::latency(world, &look),

@@ -35,6 +35,8 @@ pub(crate) struct World {
     pub(crate) interlays: Interlays,
     pub(crate) workers: Workers,
     pub(crate) hold: Mutex<Option<Hold>>,
+    /// One at a time sets or lifts a fence on a side.
+    pub(crate) fencing: [tokio::sync::Mutex<()>; 2],
     engine: watch::Sender<Option<Arc<Engine>>>,
     databases: [watch::Sender<Option<Arc<dyn Database>>>; 2],
     runner: OnceLock<Runner>,
@@ -69,6 +71,7 @@ impl World {
             interlays: made.interlays,
             workers: Workers::default(),
             hold: Mutex::default(),
+            fencing: Default::default(),
             engine: watch::channel(None).0,
             databases: [watch::channel(None).0, watch::channel(None).0],
             runner: OnceLock::new(),

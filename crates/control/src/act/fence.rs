@@ -1,12 +1,13 @@
 //! Fences at the databases. The record of a fence is durable before the fence is set and removed
-//! only after it was lifted, so that a fresh process can always undo what an old one did.
+//! only after it was lifted, so that a fresh process can always undo what an old one did. Setting
+//! and lifting on one side never overlap, and a fence that comes too late is not set.
 
 use std::sync::Arc;
 
 use family::{FenceRecord, Trouble};
 use model::Side;
 use store::{Batch, Change, Kind};
-use workflow::{Fact, FlipInput};
+use workflow::{Fact, FlipInput, FlipStep};
 
 use super::barrier::Piece;
 use crate::world::World;
@@ -19,6 +20,10 @@ pub(super) fn fence(piece: Piece, side: Side) {
             return failed(format!("the {side} is not connected"));
         };
         let work = async {
+            let _alone = world.fencing[side.index()].lock().await;
+            if !still_wanted(&world, side) {
+                return failed("the barrier was undone meanwhile".to_owned());
+            }
             let record = match database.plan_fence().await {
                 Ok(record) => record,
                 Err(error) if error.trouble == Trouble::Unsupported => {
@@ -57,7 +62,26 @@ pub(super) fn lift_alone(world: &Arc<World>, side: Side) {
     });
 }
 
+/// Whether the barrier under way still waits for this fence.
+fn still_wanted(world: &World, side: Side) -> bool {
+    let snapshot = world.snapshot();
+    let saga = snapshot.as_ref().and_then(|s| s.run.as_ref()?.saga.as_ref());
+    saga.is_some_and(|s| s.flip.terms.from == side && s.flip.step == FlipStep::FenceOld)
+}
+
+/// Lifts every recorded fence that the run does not know of: a crash came between the record and
+/// the run's own state.
+pub(crate) async fn reconcile(world: &World, side: Side) {
+    let known = world.snapshot().is_some_and(|s| {
+        s.run.as_ref().is_some_and(|r| r.fences.contains(&side) || r.saga.is_some())
+    });
+    if !known && let Err(why) = lift(world, side).await {
+        tracing::warn!(%side, why, "a forgotten fence could not be lifted yet");
+    }
+}
+
 async fn lift(world: &World, side: Side) -> Result<(), String> {
+    let _alone = world.fencing[side.index()].lock().await;
     let stored = world.store.get(Kind::Fence, &world.id, side.as_str()).await;
     let Some(doc) = stored.map_err(|e| e.to_string())? else { return Ok(()) };
     let record = FenceRecord(String::from_utf8_lossy(&doc.body).into_owned());

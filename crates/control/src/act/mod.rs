@@ -14,6 +14,7 @@ mod workers;
 use async_trait::async_trait;
 use workflow::{Action, RunState};
 
+pub(crate) use fence::reconcile as reconcile_fence;
 pub(crate) use real::Doer;
 pub(crate) use workers::{Workers, worker_of};
 

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 use store::{Batch, Change, Kind};
 use workflow::{Fact, Worker};
 
-use crate::smoke;
 use crate::world::World;
+use crate::{smoke, tap};
 
 /// Id of the setting that says which round the stored frontiers belong to.
 const COPY_ROUND: &str = "copy_round";
@@ -35,8 +35,10 @@ impl Workers {
     pub(super) fn start(&self, world: &Arc<World>, worker: Worker, copy_round: u32) {
         self.copy_round.store(copy_round, Ordering::Relaxed);
         self.wanted.lock().insert(worker);
-        if worker == Worker::Smoke {
-            return smoke::begin(world);
+        match worker {
+            Worker::Smoke => return smoke::begin(world),
+            Worker::Tap => return tap::begin(world),
+            _ => {}
         }
         if let Some(engine) = world.engine() {
             begin(world, engine, worker);

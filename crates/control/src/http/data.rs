@@ -331,7 +331,7 @@ pub(crate) async fn profile(migration: &Migration) -> Analysis {
         requests: commands.iter().map(|c| c.count).sum(),
         reads: sum.reads,
         writes: sum.writes,
-        risky: Vec::new(),
+        risky: crate::tap::risky(world).await,
         clients: clients.into_values().collect(),
         new_fingerprints_per_min: fresh as f64,
         overhead_us: (!sum.overhead.is_empty())

@@ -42,7 +42,6 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone)]
 pub(crate) enum Asking {
     NoRun,
-    Running(String),
     Stale { expected: u64, found: u64 },
     Refused(Refused),
     Store(StoreError),

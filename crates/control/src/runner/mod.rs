@@ -9,6 +9,8 @@
 
 mod handle;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +60,11 @@ pub(crate) async fn load(store: &dyn Store, migration: &str) -> anyhow::Result<O
         newest = Some(doc);
     }
     newest.map(|doc| dto::decode(&doc.body).map_err(anyhow::Error::from)).transpose()
+}
+
+/// Ids of runs sort by their order.
+fn run_id(number: u32) -> String {
+    format!("run-{number:04}")
 }
 
 impl Loop {
@@ -152,16 +159,14 @@ impl Loop {
 
     /// Creates a run: the first, or the next after one that ended.
     async fn begin(&mut self, ask: &Ask, now: u64) -> Result<Answer, Asking> {
-        let number = match &self.run {
-            Some(run) if !run.place().is_final() => return Err(Asking::Running(run.run.clone())),
-            Some(run) => run.run.trim_start_matches("run-").parse::<u32>().unwrap_or(0) + 1,
-            None => 1,
+        let who = ask.by.who.as_str();
+        let run = match &self.run {
+            None => RunState::new(&run_id(1), &self.migration, who, now),
+            Some(last) => {
+                let number = last.run.trim_start_matches("run-").parse::<u32>().unwrap_or(0);
+                last.after(&run_id(number + 1), who, now).map_err(Asking::Refused)?
+            }
         };
-        let epoch = self.run.as_ref().map(|r| r.epoch.next());
-        let mut run = RunState::new(&format!("run-{number:04}"), &self.migration, &ask.by.who, now);
-        if let Some(epoch) = epoch {
-            run.epoch = epoch;
-        }
         let (old, stored) = (self.run.replace(run.clone()), std::mem::replace(&mut self.stored, 0));
         let started = step(&self.plan, &run, &Event::told(now, Fact::Started));
         let transition = started.map_err(Asking::Refused)?;

@@ -188,7 +188,7 @@ pub(crate) fn data(look: &Look) -> DataStatus {
     }
 }
 
-pub(crate) fn divergence(look: &Look) -> DivergenceStatus {
+pub(crate) fn divergence(world: &World, look: &Look) -> DivergenceStatus {
     let mut out = DivergenceStatus { verify: "idle".to_owned(), ..DivergenceStatus::default() };
     let Some(engine) = &look.engine else { return out };
     let (mut by_state, mut by_class) = (BTreeMap::new(), BTreeMap::new());
@@ -217,7 +217,13 @@ pub(crate) fn divergence(look: &Look) -> DivergenceStatus {
         out.verify_percent =
             running.then(|| (engine.verify.compared as f64 * 100.0 / all as f64).min(99.9));
     }
-    out.consistency_percent = None;
+    let (mut equal, mut all) = (0, 0);
+    for handle in world.interlays.handles() {
+        let counts = handle.stats().compare;
+        equal += counts.equal;
+        all += counts.equal + counts.different + counts.secondary_errors;
+    }
+    out.consistency_percent = (all > 0).then(|| equal as f64 * 100.0 / all as f64);
     out
 }
 

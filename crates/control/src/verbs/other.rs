@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::{ChangeKind, Problem};
 use serde_json::json;
 use store::{Batch, Change, Kind};
-use workflow::{EvidenceKind, Fact, Plan, Verb as Want};
+use workflow::{EvidenceKind, Fact, Plan, Verb as Want, check_change};
 
 use super::{Asked, Done, Outcome, audit, by, problem, stored};
 use crate::config::{self, diff};
@@ -139,6 +139,14 @@ pub(super) async fn apply(asked: &Asked<'_>) -> Outcome {
         };
         return Err(problem("EXO-API-409", detail));
     }
+    let plan = Plan { can_fence: world.can_fence(), ..config::plan(&document) };
+    let snapshot = asked.migration.runner.snapshot();
+    let faults = snapshot.run.as_ref().map(|run| check_change(run, &snapshot.plan, &plan));
+    if let Some(fault) = faults.unwrap_or_default().into_iter().next() {
+        let mut refused = Problem::new("EXO-API-409", fault.why).fix(fault.fix);
+        refused.code = fault.code.to_owned();
+        return Err(Box::new(refused));
+    }
     let put = Change::put(
         Kind::Migration,
         "",
@@ -146,7 +154,6 @@ pub(super) async fn apply(asked: &Asked<'_>) -> Outcome {
         json!({ "yaml": yaml, "digest": digest }).to_string().into_bytes(),
     );
     world.store.commit(Batch::decision(vec![put])).await.map_err(|e| stored(&e))?;
-    let plan = Plan { can_fence: world.can_fence(), ..config::plan(&document) };
     world.document.store(std::sync::Arc::new(document));
     asked.migration.yaml.store(std::sync::Arc::new(yaml));
     let affects = if planned.changes.is_empty() {

@@ -131,7 +131,6 @@ fn traffic(asked: &Asked<'_>) -> Result<Want, Box<Problem>> {
 pub(super) fn refused(why: &Asking) -> Box<Problem> {
     Box::new(match why {
         Asking::NoRun => Problem::new("EXO-API-409", "no run was started").fix("exodus start"),
-        Asking::Running(run) => Problem::new("EXO-API-409", format!("{run} is not over")),
         Asking::Stale { expected, found } => {
             let detail = format!("the state is at version {found}, you looked at {expected}");
             Problem::new("EXO-API-412", detail).version(*found)

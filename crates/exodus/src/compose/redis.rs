@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use control::plugin::{Access, CommandResult, FamilyPlugin, Scratch};
-use family::Family;
+use control::plugin::{Access, CommandResult, FamilyPlugin, Scratch, TapReport};
+use family::{EndpointSpec, Family};
+use family_redis::tap::{TapLimits, TapStop, monitor};
 use family_redis::{RedisFamily, RedisProtocol};
 use journal::Journal;
 use proxy::{Interlay, InterlayConfig, InterlayHandle, ProxyError, Upstreams};
@@ -56,6 +57,31 @@ impl FamilyPlugin for RedisPlugin {
 
     async fn run_commands(&self, access: &Access, commands: &[String]) -> Vec<CommandResult> {
         redis_client::run(access, commands).await
+    }
+
+    async fn tap(&self, source: &EndpointSpec) -> Option<Result<TapReport, String>> {
+        let profile = match monitor(source, TapLimits::default()).await {
+            Ok(profile) => profile,
+            Err(error) => return Some(Err(error.to_string())),
+        };
+        let cut_short = match profile.stopped {
+            TapStop::Duration | TapStop::Commands => None,
+            TapStop::Impact { before, now } => Some(format!(
+                "the server's latency rose from {} to {} us",
+                before.as_micros(),
+                now.as_micros()
+            )),
+            TapStop::Lost(why) => Some(why),
+        };
+        Some(Ok(TapReport {
+            seen: profile.seen,
+            unparsed: profile.unparsed,
+            kinds: profile.commands,
+            clients: profile.clients,
+            risky: profile.risky.into_iter().map(|(n, c, w)| (n, c, w.to_owned())).collect(),
+            took_ms: u64::try_from(profile.elapsed.as_millis()).unwrap_or(u64::MAX),
+            cut_short,
+        }))
     }
 
     fn scratch(&self) -> Option<Scratch> {
