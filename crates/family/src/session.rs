@@ -52,6 +52,9 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// Writes an error in the family's own format, for a client that has no session yet or whose
     /// session has been dropped. [`Session::refuse`] is for requests.
     fn error(&self, error: &ClientError, out: &mut Vec<u8>);
+    /// Control requests that give a new authority what clients taught the old one through this
+    /// interlay and what is no record (cached scripts). Bounded.
+    fn teach(&self, found: &mut dyn FnMut(&[u8], Expect));
     /// A control request that ends the wait of the request blocked on this server connection
     /// without closing it. `None` when the family has none.
     fn unblock(&self, connection: u64, out: &mut Vec<u8>) -> Option<Expect>;

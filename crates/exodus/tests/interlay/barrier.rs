@@ -259,3 +259,14 @@ fn many_flips_under_load_lose_and_repeat_nothing() {
         assert_eq!(count(rig.at_source()) + count(rig.at_target()), done, "worker {worker}");
     }
 }
+
+#[test]
+fn scripts_are_known_to_the_new_authority() {
+    let rig = Rig::new();
+    let mut client = rig.client();
+    let sha = client.ask("SCRIPT LOAD \"return 41+1\"").split('|').nth(1).unwrap().to_owned();
+    client.check("EVAL \"return 'x'\" 0", "$1|x|");
+    rig.flip();
+    client.check(&format!("EVALSHA {sha} 0"), ":42|");
+    rig.at_target().check(&format!("SCRIPT EXISTS {sha}"), "*1|:1|");
+}

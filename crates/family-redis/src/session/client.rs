@@ -17,6 +17,7 @@ use small::{is_nil, parse_db};
 use super::expect;
 use super::identity::Identity;
 use super::local::{self, command};
+use super::scripts::Scripts;
 use super::subscriptions::Subscriptions;
 use super::transaction::Transaction;
 use crate::commands::{self, Blocks, Kind, Role};
@@ -33,6 +34,7 @@ const STATE_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct RedisSession {
     tenant_rule: Option<Arc<str>>,
+    scripts: Arc<Scripts>,
     scanner: RequestScanner,
     streaming: Streaming,
     malformed: String,
@@ -176,6 +178,9 @@ impl Session for RedisSession {
         let row = commands::row(request.class);
         if self.replies == Replies::SkipNext {
             self.replies = Replies::On;
+        }
+        if row.anything || row.role == Role::ScriptLoad {
+            self.learn(row, raw);
         }
         if row.role == Role::Plain && self.transaction.is_none() {
             return;

@@ -6,13 +6,15 @@
 //! Layout: `client` is one client (its parser and what each request means for its state),
 //! `local` what is answered here, `transaction` and `subscriptions` the states that need a
 //! connection of their own, `upstream` one server connection, `identity` what shared
-//! connections are keyed by, `expect` how replies are recognised, `compare` when two are equal.
+//! connections are keyed by, `expect` how replies are recognised, `scripts` what a
+//! new authority has to be taught, `compare` when two are equal.
 
 mod client;
 mod compare;
 mod expect;
 mod identity;
 mod local;
+mod scripts;
 mod subscriptions;
 mod transaction;
 mod upstream;
@@ -31,13 +33,14 @@ use crate::commands;
 #[derive(Debug, Clone, Default)]
 pub struct RedisProtocol {
     tenant_rule: Option<Arc<str>>,
+    scripts: Arc<scripts::Scripts>,
 }
 
 impl RedisProtocol {
     /// `tenant_rule` names how keys are partitioned where authority moves tenant by tenant.
     #[must_use]
     pub fn new(tenant_rule: Option<&str>) -> Self {
-        Self { tenant_rule: tenant_rule.map(Arc::from) }
+        Self { tenant_rule: tenant_rule.map(Arc::from), scripts: Arc::default() }
     }
 }
 
@@ -51,7 +54,7 @@ impl Protocol for RedisProtocol {
     }
 
     fn session(&self) -> RedisSession {
-        RedisSession::new(self.tenant_rule.clone())
+        RedisSession::new(self.tenant_rule.clone(), Arc::clone(&self.scripts))
     }
 
     fn upstream(&self, identity: &Identity, tag: &str) -> RedisUpstream {
@@ -72,6 +75,14 @@ impl Protocol for RedisProtocol {
 
     fn error(&self, error: &ClientError, out: &mut Vec<u8>) {
         local::error(*error, out);
+    }
+
+    fn teach(&self, found: &mut dyn FnMut(&[u8], Expect)) {
+        self.scripts.for_each(|body| {
+            let mut raw = Vec::new();
+            local::command(&mut raw, &[b"SCRIPT", b"LOAD", body]);
+            found(&raw, expect::ONE);
+        });
     }
 
     fn unblock(&self, connection: u64, out: &mut Vec<u8>) -> Option<Expect> {

@@ -141,6 +141,7 @@ impl<P: Protocol> Shard<P> {
     pub(super) async fn rehome(self: &Rc<Self>, epoch: Epoch, deadline: Instant) -> RehomeReport {
         let mut report = RehomeReport::empty(epoch);
         let side = self.shared.table().authority.default;
+        self.warm(side).await;
         let clients: Vec<Rc<Client<P>>> = self.clients.borrow().values().cloned().collect();
         let mut moves = tokio::task::JoinSet::new();
         for client in clients {
@@ -168,6 +169,30 @@ impl<P: Protocol> Shard<P> {
             }
         }
         report
+    }
+
+    /// Opens the connections that the released requests will need, and teaches the side what
+    /// clients taught the other. Best effort: what is missing costs time later, nothing else.
+    async fn warm(self: &Rc<Self>, side: Side) {
+        let identities: Vec<P::Identity> = self
+            .lanes_alive()
+            .iter()
+            .filter(|lane| !lane.is_own() && lane.side != side && lane.usable())
+            .map(|lane| lane.identity.clone())
+            .collect();
+        for identity in identities {
+            self.shared_lane(side, &identity);
+        }
+        // One shard speaks for all: what was taught is known to all of them.
+        if self.index > 0 {
+            return;
+        }
+        let Some(control) = self.control_lane(side) else { return };
+        let mut last = None;
+        self.protocol.teach(&mut |raw, expect| last = Some(control.ask(raw, expect)));
+        if let Some(last) = last {
+            let _ = tokio::time::timeout(self.limits().connect_timeout, last).await;
+        }
     }
 
     /// Moves one client whose connection turned out to be on the wrong side.

@@ -8,6 +8,7 @@ use wire_redis::{Arguments, RequestScanner};
 
 use super::super::identity::Identity;
 use super::super::local::command;
+use super::super::scripts::Scripts;
 use super::super::subscriptions::Subscriptions;
 use super::super::transaction::Transaction;
 use super::super::{expect, local};
@@ -17,9 +18,10 @@ use crate::commands::{Blocks, Command, Role};
 use crate::{commands, key};
 
 impl RedisSession {
-    pub(in crate::session) fn new(tenant_rule: Option<Arc<str>>) -> Self {
+    pub(in crate::session) fn new(tenant_rule: Option<Arc<str>>, scripts: Arc<Scripts>) -> Self {
         Self {
             tenant_rule,
+            scripts,
             scanner: RequestScanner::new(),
             streaming: Streaming::No,
             malformed: String::new(),
@@ -245,7 +247,7 @@ impl RedisSession {
     }
 
     pub(super) fn reset(&mut self) {
-        let fresh = Self::new(self.tenant_rule.clone());
+        let fresh = Self::new(self.tenant_rule.clone(), Arc::clone(&self.scripts));
         let old = std::mem::replace(self, fresh);
         self.scanner = old.scanner;
         self.version = old.version + 1;

@@ -2,7 +2,7 @@
 
 use family::After;
 use model::Access;
-use wire_redis::Pending;
+use wire_redis::{Arguments, Pending};
 
 use super::super::local;
 use super::super::subscriptions::Of;
@@ -11,6 +11,18 @@ use crate::commands;
 use crate::commands::{Command, Keys, Kind, Role};
 
 impl RedisSession {
+    /// Remembers the script that a request brings along.
+    pub(super) fn learn(&self, row: &Command, raw: &[u8]) {
+        let at = match row.name {
+            "eval" => 1,
+            "script|load" => 2,
+            _ => return,
+        };
+        if let Some(body) = Arguments::new(raw).nth(at) {
+            self.scripts.remember(body);
+        }
+    }
+
     pub(super) fn set_info(&mut self, attribute: &[u8], value: &[u8], out: &mut Vec<u8>) {
         let index = match attribute.to_ascii_lowercase().as_slice() {
             b"lib-name" => 0,
