@@ -60,10 +60,15 @@ impl Look {
         let now = migration.runner.now_ms();
         let sum = Window::now(&world.interlays);
         let rates = world.seen.window.lock().rates(&sum, now);
+        // Time that merely passes is not published, and decides what may be done all the same.
+        let mut run = snapshot.run.clone();
+        if let Some(run) = &mut run {
+            run.now_ms = run.now_ms.max(now);
+        }
         Self {
             now,
             plan: snapshot.plan.clone(),
-            run: snapshot.run.clone(),
+            run,
             engine: world.engine().map(|e| e.status()),
             sum,
             rates,
