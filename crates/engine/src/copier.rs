@@ -15,6 +15,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::decide::{self, ABSENCE, Conflict, EXISTS, Next};
 use crate::engine::Engine;
+use crate::parts::PARKED_MAX;
 use crate::zoo::Bug;
 
 /// How long an idle copier sleeps at most; the bell wakes it before.
@@ -256,6 +257,14 @@ impl Copier {
                     if self.settle_conflict(&leased) {
                         chosen.push((leased, record));
                     }
+                }
+                Some(true)
+                    if unexplained(&leased, &record)
+                        && engine.parts.journal.depth().parked >= PARKED_MAX =>
+                {
+                    engine.totals.absences_left.fetch_add(1, Ordering::Relaxed);
+                    engine.verify.require("more unexplained absences than can be parked".into());
+                    self.finish(&leased, Finished::Equal);
                 }
                 Some(true) if unexplained(&leased, &record) => {
                     let reason = "it is gone from the authority and nothing explains why";

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use journal::{BUCKETS, Bucket, Cause, Chunk, Lane, bucket_of, key_hash};
 use model::Side;
@@ -20,6 +21,9 @@ use crate::error::EngineError;
 use crate::parts::PARKED_MAX;
 use crate::scan::Scan;
 use crate::status::RecheckStatus;
+
+/// Longest rest between two passes.
+const REST_MAX: Duration = Duration::from_secs(60);
 
 pub(crate) struct Recheck {
     state: Mutex<State>,
@@ -131,19 +135,24 @@ impl Engine {
 pub(crate) async fn run(engine: Arc<Engine>) {
     let recheck = &engine.recheck;
     let mut failures = 0;
+    // A server that evicts reports a gap again and again: look at most half of the time.
+    let mut not_before = Instant::now();
     loop {
+        if recheck.state.lock().asked.count == 0 {
+            recheck.bell.notified().await;
+            continue;
+        }
+        tokio::time::sleep_until(not_before).await;
         let asked = {
             let mut state = recheck.state.lock();
             state.running = state.asked.count;
             std::mem::replace(&mut state.asked, Asked::none())
         };
-        if asked.count == 0 {
-            recheck.bell.notified().await;
-            continue;
-        }
+        let began = Instant::now();
         match pass(&engine, &asked).await {
             Ok(()) => {
                 failures = 0;
+                not_before = Instant::now() + began.elapsed().min(REST_MAX);
                 finished(&engine).await;
             }
             Err(error) => {

@@ -78,6 +78,9 @@ pub struct Totals {
     pub removed: u64,
     /// Leases given back because the direction had changed.
     pub turned: u64,
+    /// Unexplained absences beyond what is parked: the secondary keeps those records, and only a
+    /// verify names them.
+    pub absences_left: u64,
     /// Feed entries caused by our own copies.
     pub echoes: u64,
     /// Feed entries of the secondary that no copy of ours explains (`EXO-ENG-009`).

@@ -320,3 +320,34 @@ async fn only_what_the_filter_wants_is_moved() {
     let moved: Vec<_> = rig.target.records().into_keys().collect();
     assert_eq!(moved, ["a", "b", "c"].map(key));
 }
+
+#[tokio::test(start_paused = true)]
+async fn tenants_are_copied_from_whichever_side_decides_about_them() {
+    let rig = Rig::new(Config { tenant_rule: Some("prefix::".into()), ..quick() });
+    for name in ["one:a", "two:a", "nobody"] {
+        rig.source.put(&key(name), value("history"));
+    }
+    rig.start().await;
+    rig.fill().await;
+    let mut table = (**rig.table.load()).clone();
+    table.epoch = table.epoch.next();
+    table.authority.moved.insert(model::Tenant::new(b"two"));
+    rig.engine.open_feed(Side::Target).await.expect("it opens");
+    rig.table.store(std::sync::Arc::new(table));
+    for i in 0..50 {
+        rig.source.put(&key("one:a"), value(&format!("source {i}")));
+        rig.target.put(&key("two:a"), value(&format!("target {i}")));
+        rig.target.put(&key(&format!("two:{i}")), value("new"));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    rig.target.put(&key("two:7"), None);
+    rig.engine.feed_fence(Side::Target, Duration::from_secs(5)).await.expect("it is open");
+    rig.assert_equal().await;
+    assert_eq!(rig.source.get(&key("two:a")), value("target 49"));
+    assert_eq!(rig.target.get(&key("one:a")), value("source 49"));
+    assert_eq!(rig.source.get(&key("two:7")), None);
+    rig.until_in_step().await;
+    rig.engine.close_feed(Side::Target).await;
+    let words: Vec<_> = rig.engine.in_step().reasons.into_iter().map(|(word, _)| word).collect();
+    assert_eq!(words, ["no_feed"], "both sides decide, both have to be heard");
+}

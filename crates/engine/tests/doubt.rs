@@ -233,3 +233,28 @@ async fn another_engine_on_the_same_journal_takes_over_its_leases() {
     assert_eq!(rig.target.run_zombies(), 0, "it was killed before the key was copied again");
     rig.assert_equal().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_evicting_authority_fills_no_list_without_end() {
+    let rig = Rig::new(quick());
+    let many = engine::PARKED_MAX + 500;
+    for i in 0..many {
+        rig.source.put(&key(&format!("k{i}")), value("x"));
+    }
+    rig.start().await;
+    rig.fill().await;
+    rig.source.evict(&key("k0"));
+    for i in 1..many {
+        rig.source.put(&key(&format!("k{i}")), None);
+    }
+    rig.until("settled", || {
+        let status = rig.engine.status();
+        status.depth.live == 0 && status.totals.absences_left > 0
+    })
+    .await;
+    let status = rig.engine.status();
+    assert!(status.depth.parked >= engine::PARKED_MAX);
+    assert!(status.depth.parked < many);
+    assert!(status.verify.required.is_some());
+    assert_eq!(rig.target.records().len(), many, "the other side keeps every record");
+}

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct Server {
 #[derive(Default)]
 pub(crate) struct State {
     records: BTreeMap<Key, Value>,
+    /// No record ends before this.
+    next_expiry: Option<u64>,
     /// When each key that ever changed changed last, and when everything did.
     changed: HashMap<Key, u64>,
     changed_all: u64,
@@ -147,6 +150,9 @@ impl Server {
         }
         state.clock += 1;
         state.changed_all = state.clock;
+        for value in records.values() {
+            state.will_expire(Some(value));
+        }
         state.records = records;
     }
 
@@ -213,12 +219,16 @@ impl Server {
 
 impl State {
     fn expire(&mut self, now_ms: u64) {
+        if self.next_expiry.is_none_or(|at| at > now_ms) {
+            return;
+        }
         let due = |value: &Value| value.expires_at.is_some_and(|at| at <= now_ms);
         let gone: Vec<Key> =
             self.records.iter().filter(|(_, v)| due(v)).map(|(k, _)| k.clone()).collect();
         for key in gone {
             self.put(&key, None);
         }
+        self.next_expiry = self.records.values().filter_map(|value| value.expires_at).min();
     }
 
     pub(crate) fn put(&mut self, key: &Key, value: Option<Value>) {
@@ -226,6 +236,7 @@ impl State {
             return;
         }
         self.remember(key, value.clone());
+        self.will_expire(value.as_ref());
         match value {
             Some(value) => self.records.insert(key.clone(), value),
             None => self.records.remove(key),
@@ -233,6 +244,12 @@ impl State {
         self.clock += 1;
         self.changed.insert(key.clone(), self.clock);
         self.tell(&FeedEvent::Stale(vec![key.clone()]));
+    }
+
+    fn will_expire(&mut self, value: Option<&Value>) {
+        if let Some(at) = value.and_then(|value| value.expires_at) {
+            self.next_expiry = Some(self.next_expiry.map_or(at, |next| next.min(at)));
+        }
     }
 
     fn remember(&mut self, key: &Key, value: Option<Value>) {
@@ -293,8 +310,11 @@ impl State {
     }
 
     pub(crate) fn keys_after(&self, prefix: &str, from: Option<&[u8]>, limit: usize) -> Vec<Key> {
-        let all = self.records.keys().filter(|key| key.as_bytes().starts_with(prefix.as_bytes()));
-        all.filter(|key| from.is_none_or(|from| key.as_bytes() > from))
+        let start = from.map_or(Bound::Included(prefix.as_bytes()), Bound::Excluded);
+        self.records
+            .range::<[u8], _>((start, Bound::Unbounded))
+            .map(|(key, _)| key)
+            .take_while(|key| key.as_bytes().starts_with(prefix.as_bytes()))
             .take(limit)
             .cloned()
             .collect()
