@@ -46,6 +46,16 @@ enum Logs {
 /// Serves until SIGTERM or SIGINT. 0: stopped as asked; 1: could not serve; 2: wrong
 /// configuration or state.
 pub fn run(args: &ServeArgs, state_dir: Option<PathBuf>) -> ExitCode {
+    run_on(args, state_dir, |store| store)
+}
+
+/// Like [`run`], on whatever `dress` makes of the store: tests count on it to stop a process at a
+/// chosen commit.
+pub fn run_on(
+    args: &ServeArgs,
+    state_dir: Option<PathBuf>,
+    dress: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+) -> ExitCode {
     let state_dir = state_dir.unwrap_or_else(|| STATE_DIR.into());
     let format = match args.log_format {
         Logs::Pretty => LogFormat::Pretty,
@@ -59,7 +69,7 @@ pub fn run(args: &ServeArgs, state_dir: Option<PathBuf>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve(args, state_dir)) {
+    match runtime.block_on(serve(args, state_dir, dress)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -68,7 +78,11 @@ pub fn run(args: &ServeArgs, state_dir: Option<PathBuf>) -> ExitCode {
     }
 }
 
-async fn serve(args: &ServeArgs, state_dir: PathBuf) -> anyhow::Result<()> {
+async fn serve(
+    args: &ServeArgs,
+    state_dir: PathBuf,
+    dress: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+) -> anyhow::Result<()> {
     // Once per process; a second provider would mean that somebody else chose one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let registry = telemetry::install()?;
@@ -77,7 +91,7 @@ async fn serve(args: &ServeArgs, state_dir: PathBuf) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         documents.push((path.display().to_string(), text));
     }
-    let store: Arc<dyn Store> = SqliteStore::open(&state_dir, &Options::default())?;
+    let store = dress(SqliteStore::open(&state_dir, &Options::default())?);
     let settings = Settings {
         listen: args.http,
         state_dir,

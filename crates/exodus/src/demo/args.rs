@@ -49,6 +49,9 @@ pub struct Options {
     /// Also seed a 20 MB string, a hash of 200,000 fields, a sorted set of 100,000 members
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     pub big_keys: bool,
+    /// One step of shared reads and no rehearsal, for tests that are about something else
+    #[arg(long, hide = true)]
+    pub brief: bool,
     /// The program to run as the node; this one if absent
     #[arg(long, hide = true)]
     pub node_binary: Option<std::path::PathBuf>,

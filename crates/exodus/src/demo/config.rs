@@ -17,6 +17,8 @@ pub(super) struct Facts<'f> {
     pub users: (&'f str, &'f str),
     /// Milliseconds each shift of reads is watched.
     pub soak_ms: u128,
+    /// One shift of reads and no rehearsal.
+    pub brief: bool,
 }
 
 /// The migration's name.
@@ -27,7 +29,10 @@ pub(super) const STEPS: [u8; 5] = [5, 25, 50, 75, 100];
 
 /// The document.
 pub(super) fn document(facts: &Facts<'_>) -> String {
-    let Facts { source, target, listen, password, users: (worker, application), soak_ms } = facts;
+    let Facts { source, target, listen, password, users: (worker, application), soak_ms, brief } =
+        facts;
+    let steps = if *brief { &STEPS[4..] } else { &STEPS[..] };
+    let rehearsal = if *brief { "" } else { "  rehearsal: {requires: [rehearsal]}\n" };
     let password = password.display();
     let endpoint = |name: &str, address: &str| {
         format!(
@@ -44,14 +49,14 @@ pub(super) fn document(facts: &Facts<'_>) -> String {
          environment: dev\n\
          {source}{target}\
          interlay:\n  - listen: {listen}\n\
-         strategy:\n  kind: canary\n  steps: {STEPS:?}\n  soak: {soak_ms}ms\n\
+         strategy:\n  kind: canary\n  steps: {steps:?}\n  soak: {soak_ms}ms\n\
          write:\n  before: both_required\n  after: both_required\n\
          compare:\n  sample_percent: 10\n\
          analysis:\n  cycle: {soak_ms}ms\n\
          checks:\n  smoke:\n    - PING\n    - DBSIZE\n    - GET ds:smoke\n\
          phases:\n\
          \x20 smoke: {{requires: [smoke]}}\n\
-         \x20 rehearsal: {{requires: [rehearsal]}}\n\
+         {rehearsal}\
          gates:\n  migrate: {gate}\n  commit: {gate}\n\
          rollback:\n  pause_budget: 1s\n  warm_window: 1s\n",
         source = endpoint("source", source),
@@ -65,15 +70,19 @@ mod tests {
 
     #[test]
     fn the_document_is_valid() {
-        let text = document(&Facts {
+        let facts = |brief| Facts {
             source: "127.0.0.1:7001".to_owned(),
             target: "127.0.0.1:7002".to_owned(),
             listen: "127.0.0.1:7003".parse().unwrap(),
             password: Path::new("/run/password"),
             users: ("exodus", "app"),
             soak_ms: 2_000,
-        });
-        let found = control::config::validate(&text, &["redis"]);
-        assert!(found.valid, "{:?}\n{text}", found.problems);
+            brief,
+        };
+        for brief in [false, true] {
+            let text = document(&facts(brief));
+            let found = control::config::validate(&text, &["redis"]);
+            assert!(found.valid, "{:?}\n{text}", found.problems);
+        }
     }
 }

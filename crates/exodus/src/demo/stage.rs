@@ -81,6 +81,7 @@ impl Stage {
             password: &password,
             users: (WORKER.0, APPLICATION.0),
             soak_ms: options.duration.as_millis(),
+            brief: options.brief,
         });
         fs::write(dir.path().join("demo.yaml"), &document)?;
 

@@ -1,0 +1,16 @@
+//! The whole product through its binary, on real servers, under load, judged by `chaos`.
+//!
+//! Constraints: nothing here imports a crate of the product besides the demo's stage and guide,
+//! which know only its public doors; one test at a time, because each has servers, a node and a
+//! load of its own. `EXODUS_LONG=1` plays the full matrices instead of a sample.
+//!
+//! Layout: `way` drives a run, `journey` is everything that runs and its judge, `points` arms the
+//! points at which the node ends; the tests are in `flips` and `kill`.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+
+mod flips;
+mod journey;
+mod kill;
+mod points;
+mod way;
