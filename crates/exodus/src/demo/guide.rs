@@ -17,6 +17,8 @@ use super::stop;
 const LOOK: Duration = Duration::from_millis(100);
 /// How long a need may stay before the same verb is asked for again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// A wait that lasts this long is told.
+const TELL_AFTER: Duration = Duration::from_secs(1);
 /// A step that takes longer than this is stuck.
 pub const STUCK: Duration = Duration::from_secs(180);
 
@@ -25,13 +27,20 @@ pub struct Guide {
     door: Door,
     asked: BTreeMap<String, Instant>,
     shown: String,
+    /// What is waited for, since when, and whether that was told.
+    waits: (String, Instant, bool),
 }
 
 impl Guide {
     /// A guide of whatever run is there.
     #[must_use]
     pub fn new(door: Door) -> Self {
-        Self { door, asked: BTreeMap::new(), shown: String::new() }
+        Self {
+            door,
+            asked: BTreeMap::new(),
+            shown: String::new(),
+            waits: (String::new(), Instant::now(), false),
+        }
     }
 
     /// Does a verb and says so; a refusal is an error.
@@ -44,6 +53,24 @@ impl Guide {
             }
             Answer::Refused(problem) => {
                 bail!("EXO-DEM-003: {verb} was refused: {problem}; fix: {}", problem.fix)
+            }
+        }
+    }
+
+    /// Does a verb as soon as it is allowed, and until then what the status says is needed.
+    pub fn decide(&mut self, verb: &str) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            interrupted()?;
+            let status = self.door.status()?;
+            if allowed(&status, verb) {
+                return self.act(verb, Map::new());
+            }
+            if began.elapsed() > STUCK {
+                bail!("EXO-DEM-003: {verb} is never allowed: {}", wanted(&status));
+            }
+            if !self.meet_needs(&status)? {
+                std::thread::sleep(LOOK);
             }
         }
     }
@@ -119,21 +146,25 @@ impl Guide {
 
     /// One move: `advance` if it is allowed, else what it needs. True if something was done.
     fn forward(&mut self, status: &Status, goal: &str) -> Result<bool> {
-        let allowed =
-            |verb: &str| status.allowed_actions.iter().any(|a| a.verb == verb && a.allowed);
-        if status.run.is_none() && allowed("start") {
+        if status.run.is_none() && allowed(status, "start") {
             self.act("start", Map::new())?;
             return Ok(true);
         }
-        if allowed("advance") {
+        if allowed(status, "advance") {
             return self.try_verb(status, "advance", Map::new());
         }
         // The two decisions that nobody takes by accident.
         for (to, verb) in [("warm_source", "commit"), ("finalized", "finalize")] {
-            if goal == to && allowed(verb) {
+            if goal == to && allowed(status, verb) {
                 return self.try_verb(status, verb, Map::new());
             }
         }
+        self.meet_needs(status)
+    }
+
+    /// What the printed next commands ask for, each at most every few seconds.
+    fn meet_needs(&mut self, status: &Status) -> Result<bool> {
+        self.show_wait(status);
         let needs = status.waiting_on.iter().filter_map(|w| w.command.as_deref());
         let next = status.next_steps.iter().map(|n| n.command.as_str());
         for command in needs.chain(next) {
@@ -164,6 +195,19 @@ impl Guide {
         }
     }
 
+    /// Prints what is waited for, once it has been for a moment and when it is another thing.
+    fn show_wait(&mut self, status: &Status) {
+        let waits = status.waiting_on.as_ref().map(|w| w.what.clone()).unwrap_or_default();
+        // Counting down is not another thing.
+        let kind: String = waits.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if self.waits.0 != kind {
+            self.waits = (kind, Instant::now(), false);
+        } else if !self.waits.2 && self.waits.1.elapsed() > TELL_AFTER && !waits.is_empty() {
+            self.waits.2 = true;
+            say::detail(format!("waiting: {waits}"));
+        }
+    }
+
     /// Prints the step when it is new; true if it was.
     pub fn show(&mut self, status: &Status) -> bool {
         let phase = status.phase.phase.map_or("-", |p| p.as_str());
@@ -175,6 +219,10 @@ impl Guide {
         say::line(format!("{:<10} {}", phase, status.phase.title));
         true
     }
+}
+
+fn allowed(status: &Status, verb: &str) -> bool {
+    status.allowed_actions.iter().any(|a| a.verb == verb && a.allowed)
 }
 
 fn interrupted() -> Result<()> {

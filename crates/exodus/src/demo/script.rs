@@ -61,7 +61,7 @@ pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<bool> {
     equal_in_between(stage, &mut guide, &mut page)?;
 
     say::head("migrate again, commit");
-    guide.act("retry", Map::new())?;
+    guide.decide("retry")?;
     guide.reach("ready_to_cutover")?;
     cut_over(stage, &mut guide, &mut page, "second cutover")?;
     watch(stage, options)?;
@@ -76,7 +76,7 @@ pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<bool> {
         let by = &status.writes.measured_by;
         format!("{} of {} interlays at epoch {}", by.agreeing, by.of, status.writes.epoch)
     });
-    guide.act("cleanup", Map::new())?;
+    guide.decide("cleanup")?;
     stage.node.terminate(Duration::from_secs(20)).context("the node does not end")?;
     let after = Residue::of(stage)?;
     page.check("nothing of ours is left on the servers", after.same(&before), after.told(&before));
