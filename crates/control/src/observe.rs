@@ -88,7 +88,7 @@ pub(crate) async fn run(world: Arc<World>) {
 }
 
 async fn lag(world: &World, run: &RunState, status: &Status, told: &mut Told, now: u64) {
-    let in_step = status.in_step.is();
+    let in_step = status.in_step.follows();
     let pending = (status.depth.live + status.depth.bulk) as u64;
     // A barrier that waits for the other side hears of it at once.
     let same = run.saga.is_none()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::Side;
+use routing::Freeze;
 use tokio::time::Instant;
 
 use crate::engine::{Engine, Hold};
@@ -15,12 +16,20 @@ const LOOK: Duration = Duration::from_millis(20);
 const PARKED_SHOWN: usize = 100;
 
 impl Engine {
+    /// While writes are frozen an unexplained change of the secondary counts as work, too: nobody
+    /// may be given authority over records that somebody else wrote.
     fn is_drained(&self) -> bool {
         let journal = &self.parts.journal;
         journal.depth().drained()
             && !journal.anything_pending()
             && !journal.uncertain()
             && self.recheck.is_idle()
+            && !(self.frozen() && self.verify.suspects() > 0)
+    }
+
+    /// Whether a barrier holds writes back.
+    pub(crate) fn frozen(&self) -> bool {
+        self.parts.table.load().freeze == Freeze::Writes
     }
 
     pub(crate) async fn drained(&self, deadline: Duration) -> Result<Drained, NotDrained> {

@@ -63,6 +63,14 @@ impl InStep {
     pub const fn is(&self) -> bool {
         self.reasons.is_empty()
     }
+
+    /// In step but for what live traffic causes all the time and a barrier settles by itself:
+    /// changes of the secondary that are still to be explained (expiries, mostly), and writes
+    /// that await a feed fence. Good enough to begin a barrier, which waits for both.
+    #[must_use]
+    pub fn follows(&self) -> bool {
+        self.reasons.iter().all(|(word, _)| matches!(*word, "suspects" | "unnamed_writes"))
+    }
 }
 
 /// Counters since the process began.

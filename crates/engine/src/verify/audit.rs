@@ -1,7 +1,9 @@
 //! Looks at single keys whose change on the secondary nothing of ours explains.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use journal::{Cause, Lane};
 use model::Key;
@@ -10,6 +12,8 @@ use tokio::time::Instant;
 use crate::engine::Engine;
 use crate::verify::compare::Comparer;
 
+/// How often a pause looks whether a barrier waits.
+const LOOK: Duration = Duration::from_millis(10);
 /// Keys audited together.
 const BATCH: usize = 128;
 
@@ -18,37 +22,59 @@ const BATCH: usize = 128;
 pub(crate) async fn audit(engine: Arc<Engine>) {
     engine.until_ready().await;
     let mut comparer = Comparer::new(&engine);
+    let mut differed: HashSet<Key> = HashSet::new();
     loop {
         let keys = take(&engine);
         if keys.is_empty() {
+            differed.clear();
             engine.verify.bell.notified().await;
             // Let what made the change settle, and collect its neighbours.
-            tokio::time::sleep(engine.parts.config.verify_pause).await;
+            pause(&engine).await;
             continue;
         }
         if engine.parts.journal.uncertain() {
             give_back(&engine, keys);
-            tokio::time::sleep(engine.parts.config.verify_pause).await;
+            pause(&engine).await;
             continue;
         }
         let journal = &engine.parts.journal;
         let (busy, still): (Vec<_>, Vec<_>) = keys.into_iter().partition(|k| journal.is_busy(k));
         let later = match comparer.digests(&still).await {
             Ok(pairs) => {
-                let differ = still.into_iter().zip(pairs).filter(|(_, [a, b])| a != b);
-                let (moving, foreign): (Vec<_>, Vec<_>) =
-                    differ.map(|(key, _)| key).partition(|key| journal.is_busy(key));
+                let (same, differ): (Vec<_>, Vec<_>) =
+                    still.into_iter().zip(pairs).partition(|(_, [a, b])| a == b);
+                for (key, _) in &same {
+                    differed.remove(key);
+                }
+                // A change may have come and gone between the two reads: only a difference that
+                // is found twice at rest is somebody else's.
+                let (again, foreign): (Vec<_>, Vec<_>) = differ
+                    .into_iter()
+                    .map(|(key, _)| key)
+                    .partition(|key| journal.is_busy(key) || differed.insert(key.clone()));
+                for key in &foreign {
+                    differed.remove(key);
+                }
                 overwrite(&engine, foreign);
-                busy.into_iter().chain(moving).collect::<Vec<_>>()
+                busy.into_iter().chain(again).collect::<Vec<_>>()
             }
             Err(_) => busy.into_iter().chain(still).collect(),
         };
         let wait = !later.is_empty();
         give_back(&engine, later);
         if wait {
-            tokio::time::sleep(engine.parts.config.verify_pause).await;
+            pause(&engine).await;
         }
     }
+}
+
+/// Lets things settle, unless a barrier waits for the answer.
+async fn pause(engine: &Engine) {
+    let until = Instant::now() + engine.parts.config.verify_pause;
+    while Instant::now() < until && !engine.frozen() {
+        tokio::time::sleep(LOOK).await;
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 fn take(engine: &Engine) -> Vec<Key> {
