@@ -251,7 +251,8 @@ fn finish(stage: &mut Stage, options: &Options, guide: &mut Guide, page: &mut Pa
     page.check("nothing parked", status.queue.parked == 0, "");
     // A killed node breaks connections; without that no client may see an error.
     let harmless = stats.errors.is_empty() || options.harms(&Chaos::KillNode);
-    page.check("no error seen by a client", harmless, format!("{:?}", stats.errors));
+    let seen = if stats.errors.is_empty() { String::new() } else { format!("{:?}", stats.errors) };
+    page.check("no error seen by a client", harmless, seen);
     let seeded = dataset::verify(&stage.dataset, &target, 5_000)?;
     let seeded: Vec<String> = seeded.into_iter().take(5).collect();
     page.check("seeded keys are as seeded", seeded.is_empty(), seeded.join("\n"));
@@ -260,8 +261,17 @@ fn finish(stage: &mut Stage, options: &Options, guide: &mut Guide, page: &mut Pa
         page.check(
             &format!("the load's ledger against the {side}"),
             judgement.holds(),
-            format!("\n{judgement}"),
+            told(&judgement),
         );
     }
     Ok(())
+}
+
+/// In a line while all judges agree, in full when one does not.
+fn told(judgement: &checkers::Judgement) -> String {
+    if judgement.holds() {
+        let examined: u64 = judgement.verdicts.iter().map(|v| v.examined).sum();
+        return format!("{} judges, {examined} entries examined", judgement.verdicts.len());
+    }
+    format!("\n{judgement}")
 }
