@@ -99,7 +99,7 @@ export function charts(): Charts {
 }
 
 function columnWidth(place: HTMLElement): number {
-  return Math.max(240, Math.min(420, place.clientWidth - 4));
+  return Math.max(240, Math.min(640, place.clientWidth - 4));
 }
 
 function options(chart: Chart, names: string[], width: number, marks: () => number[]): uPlot.Options {

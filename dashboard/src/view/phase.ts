@@ -75,7 +75,8 @@ export function waiting(act: (action: AllowedAction) => void): Part {
       const text = w?.command ?? next?.command ?? "";
       show(line, text !== "");
       say(command, clean(text));
-      say(why, next !== undefined && next.command === text ? clean(next.why) : "");
+      const because = next !== undefined && next.command === text ? clean(next.why) : "";
+      say(why, because === w?.what ? "" : because);
       primary = action(s, text);
       show(main, primary !== null);
       if (primary !== null) {

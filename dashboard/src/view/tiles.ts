@@ -57,7 +57,7 @@ function hurtingHead(s: Status): string {
 }
 
 function hurtingRows(s: Status): Row[] {
-  const rows: Row[] = s.latency.map((l) => [words(l.side), `p50 ${micros(l.p50_us)} · p99 ${micros(l.p99_us)}`]);
+  const rows: Row[] = s.latency.filter((l) => l.requests > 0).map((l) => [words(l.side), `p50 ${micros(l.p50_us)} · p99 ${micros(l.p99_us)}`]);
   const change = s.source.p99_change_percent;
   if (change !== undefined) rows.push(["source p99", `${change >= 0 ? "+" : ""}${change.toFixed(0)} % since the start`]);
   const direct = s.source.direct_sessions;
