@@ -80,7 +80,8 @@ pub(crate) async fn reconcile(world: &World, side: Side) {
     }
 }
 
-async fn lift(world: &World, side: Side) -> Result<(), String> {
+/// Lifts the recorded fence of a side; fine when there is none.
+pub(super) async fn lift(world: &World, side: Side) -> Result<(), String> {
     let _alone = world.fencing[side.index()].lock().await;
     let stored = world.store.get(Kind::Fence, &world.id, side.as_str()).await;
     let Some(doc) = stored.map_err(|e| e.to_string())? else { return Ok(()) };

@@ -57,19 +57,26 @@ impl Doer {
         let world = Arc::clone(&self.world);
         world.spawn(async move |world| {
             for side in [Side::Source, Side::Target] {
-                let Some(database) = world.database(side) else { continue };
-                let fields = match world.plugin.family().cleanup(&database).await {
+                let fields = match clean(&world, side).await {
                     Ok(removed) => serde_json::json!({
                         "side": side.as_str(), "removed": removed,
                     }),
                     Err(error) => serde_json::json!({
-                        "side": side.as_str(), "error": error.to_string(),
+                        "side": side.as_str(), "error": error,
                     }),
                 };
                 world.emit("cleaned_up", fields).await;
             }
         });
     }
+}
+
+/// Lifts the fence of a side and removes what is ours there.
+async fn clean(world: &Arc<World>, side: Side) -> Result<Vec<String>, String> {
+    fence::lift(world, side).await?;
+    world.report(Fact::FenceLifted { side }).await;
+    let database = world.database(side).ok_or_else(|| format!("the {side} is not connected"))?;
+    world.plugin.family().cleanup(&database).await.map_err(|e| e.to_string())
 }
 
 #[async_trait]

@@ -76,12 +76,28 @@ pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<bool> {
         let by = &status.writes.measured_by;
         format!("{} of {} interlays at epoch {}", by.agreeing, by.of, status.writes.epoch)
     });
+    let last = guide.last_event()?;
     guide.decide("cleanup")?;
+    cleaned_up(stage, last)?;
     stage.node.terminate(Duration::from_secs(20)).context("the node does not end")?;
     let after = Residue::of(stage)?;
     page.check("nothing of ours is left on the servers", after.same(&before), after.told(&before));
     print!("{}", page.render());
     Ok(page.holds())
+}
+
+/// Waits until both sides were cleaned up; what could not be is an error.
+fn cleaned_up(stage: &Stage, after: u64) -> Result<()> {
+    let told = || {
+        let events = stage.door.events_after(after).ok()?;
+        let told: Vec<_> = events.into_iter().filter(|e| e.kind == "cleaned_up").collect();
+        (told.len() == 2).then_some(told)
+    };
+    let told = chaos::wait::value(STUCK, told).context("EXO-DEM-004: the cleanup does not end")?;
+    match told.iter().find(|e| e.payload.to_string().contains("\"error\"")) {
+        Some(failed) => bail!("EXO-DEM-004: the cleanup failed: {}", failed.message),
+        None => Ok(()),
+    }
 }
 
 /// Lets the load run for a while and shows how it fares.
