@@ -19,7 +19,7 @@ use crate::backfill::Backfill;
 use crate::error::EngineError;
 use crate::ledger::Ledger;
 use crate::parts::{Filter, Parts};
-use crate::progress::{ProgressError, SideFacts};
+use crate::progress::ProgressError;
 use crate::recheck::Recheck;
 use crate::sampler::Meter;
 use crate::side::SideState;
@@ -484,22 +484,5 @@ impl Engine {
 
     pub(crate) fn store_error(&self) -> Option<String> {
         self.store_error.lock().clone()
-    }
-
-    pub(crate) fn facts(&self, side: Side) -> SideFacts {
-        let state = self.side(side);
-        SideFacts { incarnation: state.incarnation.lock().clone(), doubt: state.doubt() }
-    }
-
-    pub(crate) async fn save_side(&self, side: Side) {
-        if let Err(error) = self.parts.progress.save_side(side, &self.facts(side)).await {
-            self.store_failed(&error);
-        }
-    }
-
-    /// As `save_side`, from where nothing can be awaited.
-    pub(crate) fn remember_side(self: &Arc<Self>, side: Side) {
-        let engine = Arc::clone(self);
-        self.spawn(async move { engine.save_side(side).await });
     }
 }

@@ -1,18 +1,21 @@
 //! One side as the engine meets it: breaker, doubt, recent copies, pings.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use family::{Doubt, PortError};
 use journal::key_hash;
-use model::Key;
+use model::{Key, Side};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::decide::is_serious;
+use crate::engine::Engine;
 use crate::feed::FeedSlot;
+use crate::progress::SideFacts;
 use crate::status::{BreakerState, SideStatus};
 
 /// Round trips kept for the p99.
@@ -203,6 +206,26 @@ impl SideState {
             doubt: self.doubt(),
             quarantined: self.quarantined.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// What is kept of a side across restarts.
+impl Engine {
+    pub(crate) fn facts(&self, side: Side) -> SideFacts {
+        let state = self.side(side);
+        SideFacts { incarnation: state.incarnation.lock().clone(), doubt: state.doubt() }
+    }
+
+    pub(crate) async fn save_side(&self, side: Side) {
+        if let Err(error) = self.parts.progress.save_side(side, &self.facts(side)).await {
+            self.store_failed(&error);
+        }
+    }
+
+    /// As `save_side`, from where nothing can be awaited.
+    pub(crate) fn remember_side(self: &Arc<Self>, side: Side) {
+        let engine = Arc::clone(self);
+        self.spawn(async move { engine.save_side(side).await });
     }
 }
 
