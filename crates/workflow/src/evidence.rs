@@ -49,7 +49,8 @@ impl EvidenceKind {
             | Self::PreflightConnectTarget
             | Self::PreflightMigrate
             | Self::PreflightCommit => "preflight run",
-            Self::Tap => "tap start",
+            // It listens by itself when its step is entered; only passing without it takes a person.
+            Self::Tap => "preflight waive tap --reason WHY",
             Self::Profile => "traffic profile",
             Self::Compare => "compare show",
             Self::Smoke => "drill smoke",
