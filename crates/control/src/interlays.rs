@@ -1,9 +1,10 @@
 //! The listeners of one migration, as one thing.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use model::Epoch;
 use parking_lot::RwLock;
 use proxy::InterlayHandle;
@@ -65,11 +66,11 @@ impl Interlays {
 
     /// Waits until no interlay has a write in flight under an older table.
     pub(crate) async fn quiet(&self, epoch: Epoch, deadline: Duration) -> Quiet {
-        let began = Instant::now();
+        let handles = self.handles();
+        let asked = handles.iter().map(|handle| handle.quiet(epoch, deadline));
         let mut all = Quiet { quiet: true, ..Quiet::default() };
-        for handle in self.handles() {
-            let left = deadline.saturating_sub(began.elapsed());
-            match handle.quiet(epoch, left).await {
+        for answer in join_all(asked).await {
+            match answer {
                 Ok(report) => {
                     all.quiet &= report.quiet;
                     if report.transactions_open + report.transactions_ended > 0 {
@@ -92,10 +93,10 @@ impl Interlays {
 
     /// Moves sessions to the authority of the table in force.
     pub(crate) async fn rehomed(&self, epoch: Epoch, deadline: Duration) {
-        let began = Instant::now();
-        for handle in self.handles() {
-            let left = deadline.saturating_sub(began.elapsed());
-            match handle.rehomed(epoch, left).await {
+        let handles = self.handles();
+        let asked = handles.iter().map(|handle| handle.rehomed(epoch, deadline));
+        for (handle, answer) in handles.iter().zip(join_all(asked).await) {
+            match answer {
                 Ok(report) if report.left > 0 => {
                     tracing::warn!(
                         interlay = handle.name(),
@@ -114,7 +115,7 @@ impl Interlays {
         let chosen: Vec<_> =
             self.handles().into_iter().filter(|h| name.is_none_or(|n| n == h.name())).collect();
         let drains = chosen.iter().map(|handle| handle.drain(deadline));
-        futures_util::future::join_all(drains).await;
+        join_all(drains).await;
         chosen.len()
     }
 }

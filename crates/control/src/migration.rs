@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use engine::Engine;
+use engine::{Engine, Progress};
 use family::EndpointSpec;
 use journal::{Bucket, Journal, Markers};
 use model::{Epoch, Side};
@@ -147,11 +147,36 @@ async fn connect(world: Arc<World>, specs: [Option<EndpointSpec>; 2], journal: A
         Some(spec) => connect_side(&world, spec).await,
         None => std::future::pending().await,
     };
-    tokio::join!(one(source), one(target));
-    start_engine(&world, journal).await;
+    let progress =
+        StoredProgress::new(Arc::clone(&world.store), Arc::clone(&world.clock), &world.id);
+    // Writes to clean key ranges wait for their marker, whether both sides answer or not. The
+    // engine takes that over: only one of them at a time.
+    let both = async { tokio::join!(one(source), one(target)) };
+    tokio::select! {
+        _ = both => {}
+        () = keep_markers(&journal, progress.as_ref()) => {}
+    }
+    start_engine(&world, journal, progress).await;
 }
 
-async fn connect_side(world: &World, spec: EndpointSpec) {
+/// Stores unclean markers as writes ask for them. Dropping it between two of them is fine: what
+/// was stored and not said is stored again.
+async fn keep_markers(journal: &Journal, progress: &StoredProgress) {
+    let markers = journal.markers();
+    loop {
+        let wanted = markers.next_wanted().await;
+        match progress.set_markers(&wanted).await {
+            Ok(()) => markers.mark_durable(&wanted),
+            Err(error) => {
+                tracing::error!(code = "EXO-ENG-004", %error, "a marker was not stored");
+                markers.fail();
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+async fn connect_side(world: &Arc<World>, spec: EndpointSpec) {
     let side = spec.side;
     let mut pause = AGAIN.0;
     loop {
@@ -159,7 +184,11 @@ async fn connect_side(world: &World, spec: EndpointSpec) {
             Ok(database) => {
                 world.set_error(side, None);
                 world.set_database(side, database);
-                return reconcile_fence(world, side).await;
+                reconcile_fence(world, side).await;
+                if world.document.load().target.is_none() {
+                    preflight::begin(world);
+                }
+                return;
             }
             Err(error) => {
                 if world.set_error(side, Some(error.to_string())) {
@@ -172,13 +201,11 @@ async fn connect_side(world: &World, spec: EndpointSpec) {
     }
 }
 
-async fn start_engine(world: &Arc<World>, journal: Arc<Journal>) {
+async fn start_engine(world: &Arc<World>, journal: Arc<Journal>, progress: Arc<StoredProgress>) {
     let (Some(source), Some(target)) = (world.database(Side::Source), world.database(Side::Target))
     else {
         return;
     };
-    let progress =
-        StoredProgress::new(Arc::clone(&world.store), Arc::clone(&world.clock), &world.id);
     let engine = Engine::new(engine::Parts {
         family: world.plugin.family(),
         source,

@@ -240,10 +240,6 @@ impl Pump {
             keys.retain(|key| filter.wants(engine.parts.family.as_ref(), key));
         }
         let table = engine.parts.table.load();
-        let filter = engine.filter.load();
-        if !filter.is_everything() {
-            keys.retain(|key| filter.wants(engine.parts.family.as_ref(), key));
-        }
         let (ours, others): (Vec<_>, Vec<_>) =
             keys.into_iter().partition(|key| engine.authority_of(&table, key) == self.side);
         let now = Instant::now().into_std();

@@ -7,6 +7,8 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use model::Side;
+use serde_json::json;
+use store::{Batch, Change, NewAudit};
 
 use super::App;
 use super::access::{Of, Who};
@@ -88,6 +90,17 @@ pub(super) async fn create(
         return Err(Refusal::new("EXO-API-403", "this needs the role operator"));
     }
     let migration = app.server.create(&document.yaml).await?;
+    let world = &migration.world;
+    let digest = world.document.load().digest();
+    let entry = NewAudit {
+        scope: world.id.clone(),
+        at_ms: world.clock.now_ms(),
+        actor: who.0.name.clone(),
+        action: "create".to_owned(),
+        reason: String::new(),
+        payload: json!({ "digest": digest }).to_string(),
+    };
+    world.store.commit(Batch::decision(vec![Change::Audit(entry)])).await?;
     about(&migration, status::summary(&migration))
 }
 

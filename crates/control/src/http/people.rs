@@ -91,8 +91,14 @@ async fn audit(app: &App, who: &Who, action: &str, about: &api::Token) -> Result
     Ok(())
 }
 
-pub(super) async fn issue(State(app): State<App>, who: Who, Body(new): Body<NewToken>) -> Answer {
+pub(super) async fn issue(
+    State(app): State<App>,
+    who: Who,
+    Body(body): Body<serde_json::Value>,
+) -> Answer {
     who.admin()?;
+    let new: NewToken =
+        serde_json::from_value(body).map_err(|e| Refusal::new("EXO-API-422", e.to_string()))?;
     let name = new.name.trim();
     if name.is_empty() || name.len() > NAME_MAX || name.chars().any(char::is_control) {
         return Err(Refusal::new("EXO-API-422", "`name` is 1 to 64 printable letters"));

@@ -45,9 +45,6 @@ pub(super) async fn flip(
     while !state.over() || !todo.is_empty() {
         let input = match todo.pop_front() {
             Some(action) => act(world, stage, &state, action, &mut hold).await,
-            None if state.step == FlipStep::CatchUp && stage.engine.in_step().is() => {
-                Some(FlipInput::InStep)
-            }
             None => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 let caught_up = state.step == FlipStep::CatchUp && stage.engine.in_step().is();

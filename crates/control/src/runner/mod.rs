@@ -2,8 +2,8 @@
 //!
 //! Constraints: one task owns the run, so that conflicting operators are put in order here; a
 //! state is durable before its actions run wherever the workflow says so; a store that fails
-//! stops deciding and never stops traffic, with one exception: a rollback or panic that cannot be
-//! stored is still refused, because a restart would undo it silently.
+//! stops deciding and not traffic: a barrier that froze writes is undone without it, unless it is
+//! unknown whether the new authority was stored.
 //!
 //! Layout: `handle` is what others hold, `record` turns a transition into stored changes.
 
@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use store::{Batch, Kind, Store, StoreError};
 use tokio::sync::mpsc;
-use workflow::{Event, Fact, Node, Plan, RunState, Transition, VerbKind, step, wake_at_ms};
+use workflow::{
+    Event, Fact, FlipStep, Node, Plan, RunState, Transition, VerbKind, step, wake_at_ms,
+};
 
 use crate::act::Act;
 use crate::clock::Clock;
@@ -129,9 +131,43 @@ impl Loop {
             Ok(transition) => {
                 if let Err(error) = self.take(transition, None).await {
                     tracing::error!(migration = self.migration, %error, "a state was not stored");
+                    self.open_again(&error).await;
                 }
             }
             Err(refused) => tracing::error!(%refused, "a fact was refused"),
+        }
+    }
+
+    /// Clients must not wait for a store that has failed. Until the new authority is stored, what
+    /// is durable leads to an undo anyway, so the undo needs no store. A state that may or may
+    /// not be durable and says that authority has moved stays closed: nobody can know.
+    async fn open_again(&mut self, error: &StoreError) {
+        let Some(run) = &self.run else { return };
+        let Some(saga) = run.saga.as_ref().filter(|s| !s.flip.moved()) else { return };
+        let unknown = matches!(error, StoreError::Poisoned(_)) && saga.flip.step == FlipStep::Drain;
+        if unknown {
+            return tracing::error!(
+                migration = self.migration,
+                "writes stay frozen: whether the new authority was stored is not known; restart exodus"
+            );
+        }
+        let why = format!("the store failed: {error}");
+        let fact = Fact::SagaFailed { attempt: saga.flip.terms.attempt, why };
+        let event = Event::told(self.clock.now_ms(), fact);
+        if let Ok(transition) = step(&self.plan, run, &event) {
+            self.take_unstored(transition).await;
+        }
+    }
+
+    /// Makes a transition the state without storing it, and acts on it. Only where what is
+    /// durable leads to the same.
+    async fn take_unstored(&mut self, transition: Transition) {
+        self.run = Some(transition.state);
+        self.publish();
+        if let Some(run) = &self.run {
+            for action in transition.actions {
+                self.act.act(run, action).await;
+            }
         }
     }
 
@@ -152,8 +188,18 @@ impl Loop {
         }
         let event = Event::asked(now, ask.by.clone(), verb.clone());
         let transition = step(&self.plan, run, &event).map_err(Asking::Refused)?;
-        let notes = transition.notes.clone();
-        self.take(transition, Some(ask)).await.map_err(Asking::Store)?;
+        let mut notes = transition.notes.clone();
+        // Reads that return to the authority can neither lose nor split anything.
+        let harmless = at_once && !run.target_decides_something() && run.saga.is_none();
+        let unstored = harmless.then(|| transition.clone());
+        match (self.take(transition, Some(ask)).await, unstored) {
+            (Ok(()), _) => {}
+            (Err(error), Some(transition)) => {
+                notes.push(format!("done, but not stored, so a restart forgets it: {error}"));
+                self.take_unstored(transition).await;
+            }
+            (Err(error), None) => return Err(Asking::Store(error)),
+        }
         Ok(Answer { notes, version: self.run.as_ref().map_or(0, |r| r.version) })
     }
 

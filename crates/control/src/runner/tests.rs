@@ -382,3 +382,134 @@ async fn conflicting_operators_are_put_in_order() {
     living.runner.ask(ann(), Some(rollback), Some(version)).await.unwrap();
     living.until(|r| r.place() == Place::RolledBack).await;
 }
+
+/// A store that fails for good when it is told to.
+struct Failing {
+    inner: MemoryStore,
+    fails: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait]
+impl Store for Failing {
+    async fn commit(&self, batch: Batch) -> Result<store::Committed, store::StoreError> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(store::StoreError::Full("test".to_owned()));
+        }
+        self.inner.commit(batch).await
+    }
+    async fn get(
+        &self,
+        kind: Kind,
+        scope: &str,
+        id: &str,
+    ) -> Result<Option<store::Doc>, store::StoreError> {
+        self.inner.get(kind, scope, id).await
+    }
+    async fn list(
+        &self,
+        kind: Kind,
+        scope: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<store::Doc>, store::StoreError> {
+        self.inner.list(kind, scope, after, limit).await
+    }
+    async fn events(
+        &self,
+        query: store::EventQuery,
+    ) -> Result<Vec<store::Event>, store::StoreError> {
+        self.inner.events(query).await
+    }
+    async fn audit(
+        &self,
+        scope: Option<&str>,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<store::AuditEntry>, store::StoreError> {
+        self.inner.audit(scope, after, limit).await
+    }
+    async fn verify_audit(&self) -> Result<store::AuditVerdict, store::StoreError> {
+        self.inner.verify_audit().await
+    }
+    async fn markers(&self, scope: &str) -> Result<Vec<u16>, store::StoreError> {
+        self.inner.markers(scope).await
+    }
+    async fn samples(
+        &self,
+        scope: &str,
+        from_s: u64,
+        to_s: u64,
+    ) -> Result<Vec<(u64, Vec<u8>)>, store::StoreError> {
+        self.inner.samples(scope, from_s, to_s).await
+    }
+    fn newest_event(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.newest_event()
+    }
+    fn health(&self) -> store::Health {
+        self.inner.health()
+    }
+}
+
+/// Waits inside the barrier until told to go on.
+struct Hesitant {
+    inner: Willing,
+    frozen: Arc<tokio::sync::Notify>,
+}
+
+#[async_trait]
+impl Act for Hesitant {
+    async fn act(&self, run: &RunState, action: Action) {
+        match action {
+            // The drain never ends: the barrier stays frozen until its store fails.
+            Action::Flip { action: FlipAction::Drain { .. }, .. } => self.frozen.notify_one(),
+            other => self.inner.act(run, other).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_in_a_barrier_does_not_keep_clients_waiting() {
+    let failing = Arc::new(Failing { inner: MemoryStore::new(), fails: false.into() });
+    let store: Arc<dyn Store> = Arc::clone(&failing) as Arc<dyn Store>;
+    let mut patient = plan();
+    patient.pause_budget_ms = 600_000;
+    let node = Node("one".to_owned());
+    let begin = Begin {
+        migration: "m".to_owned(),
+        store,
+        clock: Arc::new(Ticking::default()),
+        node: node.clone(),
+        plan: patient,
+        run: None,
+    };
+    let (runner, make) = Loop::new(begin);
+    let (facts, mut told) = mpsc::channel(1_024);
+    let (fences, frozen) = (Arc::new(Mutex::new(Vec::new())), Arc::new(tokio::sync::Notify::new()));
+    let willing = Willing { node, facts, fences: Arc::clone(&fences) };
+    let work = make(Arc::new(Hesitant { inner: willing, frozen: Arc::clone(&frozen) }));
+    let teller = runner.clone();
+    let tasks = vec![
+        tokio::spawn(async move { work.run().await }),
+        tokio::spawn(async move {
+            while let Some(fact) = told.recv().await {
+                teller.tell(fact).await;
+            }
+        }),
+    ];
+    let living = Living { runner, fences, tasks };
+    living.runner.ask(ann(), None, None).await.unwrap();
+    living.reach(Place::ReadyToCutover).await;
+    living.until(|r| r.following.in_step).await;
+    living.ask(Verb::Advance).await.unwrap();
+    living.until(|r| r.saga.as_ref().is_some_and(|s| s.flip.step == FlipStep::Drain)).await;
+    frozen.notified().await;
+    failing.fails.store(true, Ordering::SeqCst);
+    let attempt = living.run().attempts;
+    living.runner.tell(Fact::SagaProgress { attempt, input: FlipInput::Drained }).await;
+    let run = living.until(|r| r.saga.is_none()).await;
+    assert_eq!(run.authority.default, Side::Source);
+    assert_eq!(living.fences.lock().last(), Some(&(Side::Source, false)), "the fence stays");
+    // What goes back without moving authority is done even so.
+    living.ask(Verb::Panic).await.unwrap();
+    assert!(living.run().panicked.is_some());
+}

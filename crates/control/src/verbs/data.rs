@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use api::{Problem, Verb};
-use engine::{Engine, EngineError, RepairScope, VerifyScope};
+use engine::{Engine, EngineError, RepairPlan, RepairScope, VerifyScope};
 use model::Key;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{Batch, Change, Kind};
 
 use super::{Asked, Done, Outcome, audit, problem, stored};
@@ -13,6 +13,8 @@ use crate::dto::{from_text, to_text};
 
 /// Most records one call may name.
 const IDS_MAX: usize = 10_000;
+/// Records of a repair that are shown.
+const SHOWN: usize = 100;
 
 fn engine(asked: &Asked<'_>) -> Result<Arc<Engine>, Box<Problem>> {
     let engine = asked.migration.world.engine();
@@ -88,25 +90,36 @@ fn open_differences(engine: &Engine) -> Vec<Key> {
     open.map(|d| d.key).collect()
 }
 
-pub(super) async fn repair(asked: &Asked<'_>) -> Outcome {
+async fn repairing(asked: &Asked<'_>, dry_run: bool) -> Result<RepairPlan, Box<Problem>> {
     let engine = engine(asked)?;
     let scope = match asked.flag("all")? {
         true => RepairScope::All,
         false => RepairScope::Keys(keys(asked, Vec::new)?),
     };
-    let plan = engine.repair(scope, false).await.map_err(|e| failed(&e))?;
+    engine.repair(scope, dry_run).await.map_err(|e| failed(&e))
+}
+
+/// The first records of a repair, values masked.
+fn shown(asked: &Asked<'_>, plan: &RepairPlan) -> Value {
     let family = asked.migration.world.plugin.family();
-    let records: Vec<_> = plan
-        .records
-        .iter()
-        .take(100)
-        .map(|r| json!({ "key": family.show_key(&r.key), "before": r.before, "after": r.after }))
-        .collect();
+    let one = |r: &engine::RepairStep| json!({ "key": family.show_key(&r.key), "before": r.before, "after": r.after });
+    let records: Vec<_> = plan.records.iter().take(SHOWN).map(one).collect();
+    json!({ "count": plan.records.len(), "removals": plan.removals, "records": records })
+}
+
+/// What a repair would write, and over what.
+pub(super) async fn repair_plan(asked: &Asked<'_>) -> Result<Value, Box<Problem>> {
+    let plan = repairing(asked, true).await?;
+    Ok(shown(asked, &plan))
+}
+
+pub(super) async fn repair(asked: &Asked<'_>) -> Outcome {
+    let plan = repairing(asked, false).await?;
     audit(asked, json!({ "records": plan.records.len(), "removals": plan.removals })).await?;
     Ok(Done {
         message: format!("{} records written again; they are compared next", plan.records.len()),
         undo: None,
-        result: Some(json!({ "records": records, "removals": plan.removals })),
+        result: Some(shown(asked, &plan)),
     })
 }
 

@@ -71,7 +71,11 @@ pub(crate) async fn ask(asked: &Asked<'_>) -> Result<VerbOutcome, Box<Problem>> 
         || asked.request.typed_name.as_deref() == Some(asked.migration.world.id.as_str());
     let look = Look::at(asked.migration);
     if asked.request.dry_run || (info.dangerous && !confirmed) {
-        return Ok(narrate(asked, &look));
+        let mut told = narrate(asked, &look);
+        if asked.verb == Verb::DiffRepair {
+            told.result = Some(data::repair_plan(asked).await?);
+        }
+        return Ok(told);
     }
     if info.reason_required && asked.request.reason.as_deref().is_none_or(|r| r.trim().is_empty()) {
         return Err(problem("EXO-API-504", format!("`{}` is stored with its reason", info.name)));
