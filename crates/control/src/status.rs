@@ -164,6 +164,15 @@ pub(crate) fn waiting(look: &Look) -> Option<api::Waiting> {
         _ => "operator",
     };
     let who = if waits.who == "exodus" { "the system".to_owned() } else { waits.who };
+    if let Some(parked) = parked_in_the_way(look, run) {
+        return Some(api::Waiting {
+            kind: "operator".to_owned(),
+            what: format!("{parked} parked records keep the other side from being in step"),
+            since: rfc3339(waits.since_ms),
+            who: "operator".to_owned(),
+            command: Some(workflow::command(run, LOOK_AT_PARKED)),
+        });
+    }
     Some(api::Waiting {
         kind: kind.to_owned(),
         what: waits.what,
@@ -171,6 +180,17 @@ pub(crate) fn waiting(look: &Look) -> Option<api::Waiting> {
         who,
         command: Some(waits.command),
     })
+}
+
+/// What shows parked records, with why and what to do.
+const LOOK_AT_PARKED: &str = "queue peek";
+
+/// Records that nobody but an operator can move, where nothing else is left to move.
+fn parked_in_the_way(look: &Look, run: &RunState) -> Option<usize> {
+    let depth = &look.engine.as_ref()?.depth;
+    let stands = run.place() == Place::Seeding && run.backfilled && !run.following.in_step;
+    let rest = run.following.pending == 0 && depth.parked > 0;
+    (stands && rest).then_some(depth.parked)
 }
 
 const BAR: [Place; 6] =

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::Tenant;
-use workflow::{Criterion, GateSpec, JudgedAt, OnStepFailure, Plan, TenantBatch, Window};
+use workflow::{
+    Criterion, EvidenceKind, GateSpec, JudgedAt, OnStepFailure, Place, Plan, TenantBatch, Window,
+};
 
 use crate::config::document::{CriterionSpec, Document, GateSection};
 
@@ -28,7 +30,7 @@ pub fn plan(document: &Document) -> Plan {
     plan.capture_in_compare = document.compare.seed;
     plan.verify_dirty_max_ms = document.verify.dirty_max.ms();
     let age = document.verify.max_age.ms();
-    plan.evidence_max_age_ms.insert(workflow::EvidenceKind::Verify, age);
+    plan.evidence_max_age_ms.insert(EvidenceKind::Verify, age);
     for (gate, section) in &document.gates {
         match section.roles.is_empty() {
             true => plan.gates.remove(&gate.0),
@@ -79,6 +81,9 @@ fn phases(document: &Document, plan: &mut Plan) {
             plan.windows.insert(place.0, windows);
         }
     }
+    // Whatever else a document leaves out: both sides are reached and are different systems.
+    let connected = plan.requires.entry(Place::Analyze).or_default();
+    connected.insert(EvidenceKind::PreflightConnectTarget);
 }
 
 fn budgets(document: &Document, plan: &mut Plan) {
@@ -148,6 +153,15 @@ pub(super) fn window(text: &str) -> Result<Window, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_document_lets_a_target_in_that_was_not_checked() {
+        let text = "migration: m\nfamily: redis\nenvironment: dev\nsource: {address: a:1}\n\
+                    target: {address: b:1}\ninterlay:\n  - listen: 127.0.0.1:1\n\
+                    phases:\n  analyze: {requires: []}\n";
+        let plan = plan(&crate::config::parse(text).unwrap());
+        assert!(plan.requires[&Place::Analyze].contains(&EvidenceKind::PreflightConnectTarget));
+    }
 
     #[test]
     fn windows_are_read() {

@@ -64,8 +64,13 @@ impl Shared {
         Self { snapshot: ArcSwap::from_pointee(snapshot) }
     }
 
-    pub(crate) fn publish(&self, snapshot: Snapshot) {
+    /// Replaces what is read, waking nobody: nothing worth storing has changed.
+    pub(crate) fn refresh(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
+    }
+
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        self.refresh(snapshot);
     }
 }
 

@@ -240,6 +240,9 @@ impl Loop {
         self.run = Some(state);
         if changed || fresh {
             self.publish();
+        } else {
+            // What a restart would learn again is worth showing all the same.
+            self.shared.refresh(Snapshot { run: self.run.clone(), plan: self.plan.clone() });
         }
         if let Some(run) = &self.run {
             for action in actions {

@@ -138,10 +138,16 @@ pub(crate) fn next_steps(look: &Look) -> Vec<api::NextStep> {
     };
     let one = next(&look.plan, run);
     let mut steps = vec![api::NextStep { command: one.command, why: one.effect }];
+    if let Some(waits) = super::waiting(look)
+        && super::parked_in_the_way(look, run).is_some()
+        && let Some(command) = waits.command
+    {
+        steps[0] = api::NextStep { command, why: waits.what };
+    }
     let back = VerbKind::Rollback;
     if run.target_decides_something() && why_not(&look.plan, run, back).is_none() {
         steps.push(api::NextStep {
-            command: format!("exodus rollback {}", run.migration),
+            command: workflow::command(run, "rollback"),
             why: effect(&look.plan, run, back),
         });
     }

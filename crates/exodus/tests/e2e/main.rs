@@ -5,12 +5,16 @@
 //! load of its own. `EXODUS_LONG=1` plays the full matrices instead of a sample.
 //!
 //! Layout: `way` drives a run, `journey` is everything that runs and its judge, `points` arms the
-//! points at which the node ends; the tests are in `flips` and `kill`.
+//! points at which the node ends; `rig` is what a new user has; the tests
+//! are in `flips`, `kill`, `faults` and `newcomer`.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
+mod faults;
 mod flips;
 mod journey;
 mod kill;
+mod newcomer;
 mod points;
+mod rig;
 mod way;

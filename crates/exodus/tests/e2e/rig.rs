@@ -1,0 +1,176 @@
+//! Two servers of one's own, `exodus serve`, and the command line, as a new user has them.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::MutexGuard;
+
+use api::{Envelope, Status};
+use chaos::conn::Address;
+use chaos::node::{Node, NodeOptions};
+use chaos::process::free_port;
+use chaos::servers::{Flavor, Server, ServerOptions};
+use chaos::wait;
+use tempfile::TempDir;
+
+use crate::journey::{PATIENCE, alone};
+
+pub(crate) const EXODUS: &str = env!("CARGO_BIN_EXE_exodus");
+
+/// Everything a new user has. Accounts are the servers' default ones.
+pub(crate) struct Rig {
+    pub(crate) source: Server,
+    pub(crate) target: Server,
+    pub(crate) node: Node,
+    interlay: u16,
+    http: String,
+    dir: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Rig {
+    /// Starts servers that keep what they acknowledge, and the server without any migration.
+    pub(crate) fn start() -> Self {
+        let alone = alone();
+        let dir = tempfile::Builder::new().prefix("exodus-rig-").tempdir().unwrap();
+        let [source, target] = [Flavor::Redis, Flavor::Valkey]
+            .map(|flavor| Server::start(&ServerOptions::new(flavor).durable()).unwrap());
+        let http = format!("127.0.0.1:{}", free_port().unwrap());
+        let state = dir.path().join("state");
+        let options = NodeOptions {
+            binary: EXODUS.into(),
+            args: vec![
+                "serve".into(),
+                "--state-dir".into(),
+                state.into(),
+                "--http".into(),
+                http.clone().into(),
+            ],
+            env: Vec::new(),
+            http: http.clone(),
+            ready_path: "/readyz".to_owned(),
+            log: dir.path().join("node.log"),
+        };
+        let node = Node::start(options, PATIENCE).unwrap();
+        let interlay = free_port().unwrap();
+        Self { source, target, node, interlay, http, dir, _alone: alone }
+    }
+
+    /// Where the configuration is written.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.dir.path().join("move.yaml")
+    }
+
+    /// The interlay, as an application knows it.
+    pub(crate) fn application(&self) -> Address {
+        Address::local(self.interlay)
+    }
+
+    /// Types a command, without the word `exodus`.
+    pub(crate) fn type_in(&self, words: &[&str]) -> Output {
+        Command::new(EXODUS)
+            .args(words)
+            .env("EXODUS_SERVER", format!("http://{}", self.http))
+            .env("EXODUS_STATE_DIR", self.dir.path().join("state"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Types a command that has to do what it says.
+    pub(crate) fn do_it(&self, words: &[&str]) -> String {
+        let output = self.type_in(words);
+        let said = said(&output);
+        let log = self.node.log_tail(15);
+        assert!(output.status.success(), "exodus {}: {said}\n{log}", words.join(" "));
+        said
+    }
+
+    /// `init` between these two addresses, then `migration create`; clients may connect.
+    pub(crate) fn create(&self, source: &str, target: &str) -> String {
+        let (file, listen) = (self.config(), self.application().host_port());
+        let file = file.to_str().unwrap();
+        self.do_it(&[
+            "init",
+            file,
+            "--environment",
+            "dev",
+            "--source",
+            source,
+            "--target",
+            target,
+            "--listen",
+            &listen,
+            "--no-test",
+        ]);
+        self.do_it(&["validate", file]);
+        let said = self.do_it(&["migration", "create", file]);
+        let accepts = || std::net::TcpStream::connect(&listen).is_ok();
+        assert!(wait::until(PATIENCE, accepts), "nothing listens: {}", self.node.log_tail(15));
+        said
+    }
+
+    /// `status -o json`.
+    pub(crate) fn status(&self) -> Status {
+        let output = self.type_in(&["status", "-o", "json"]);
+        serde_json::from_slice::<Envelope<Status>>(&output.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}\n{}", said(&output), self.node.log_tail(15)))
+            .data
+    }
+
+    /// Asks the API for a verb as it was decided on this version, and returns what it answers.
+    pub(crate) fn ask(&self, verb: &str, version: u64) -> serde_json::Value {
+        let token = std::fs::read_to_string(self.dir.path().join("state/admin.token")).unwrap();
+        let path = format!("http://{}/api/v1/migrations/my-migration/verbs/{verb}", self.http);
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let mut response = ureq::Agent::from(config.build())
+            .post(path)
+            .header("authorization", format!("Bearer {}", token.trim()))
+            .header("if-match", format!("\"{version}\""))
+            .send_json(serde_json::json!({ "yes": true }))
+            .unwrap();
+        serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap()
+    }
+
+    /// Waits until the status satisfies this.
+    pub(crate) fn wait(&self, what: &str, holds: impl Fn(&Status) -> bool) {
+        let held = wait::until(PATIENCE, || holds(&self.status()));
+        assert!(held, "{what}: {:#?}\n{}", self.status(), self.node.log_tail(15));
+    }
+
+    /// Types whatever is printed as the next command, until the run is at this step.
+    pub(crate) fn follow(&self, goal: &str) {
+        let mut typed = Vec::new();
+        let arrived = wait::until(PATIENCE, || {
+            let status = self.status();
+            if status.phase.step == goal {
+                return true;
+            }
+            let Some(next) = status.next_steps.first().map(|n| n.command.clone()) else {
+                return false;
+            };
+            let words: Vec<&str> = next.split_whitespace().skip(1).collect();
+            // Told to look: that is what this loop does.
+            if words.first().is_none_or(|w| matches!(*w, "status" | "wait")) {
+                return false;
+            }
+            let output = self.type_in(&words);
+            typed.push(format!("{next}: {}", said(&output).lines().next().unwrap_or_default()));
+            false
+        });
+        let status = self.status();
+        assert!(
+            arrived,
+            "not at {goal} but {} ({:?})\n{}\n{}",
+            status.phase.step,
+            status.waiting_on,
+            typed.join("\n"),
+            self.node.log_tail(15)
+        );
+    }
+}
+
+/// Everything a command printed.
+pub(crate) fn said(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
