@@ -64,13 +64,9 @@ impl Shared {
         Self { snapshot: ArcSwap::from_pointee(snapshot) }
     }
 
-    /// Replaces what is read, waking nobody: nothing worth storing has changed.
-    pub(crate) fn refresh(&self, snapshot: Snapshot) {
-        self.snapshot.store(Arc::new(snapshot));
-    }
-
+    /// Replaces what is read.
     pub(crate) fn publish(&self, snapshot: Snapshot) {
-        self.refresh(snapshot);
+        self.snapshot.store(Arc::new(snapshot));
     }
 }
 

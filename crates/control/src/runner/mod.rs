@@ -227,7 +227,7 @@ impl Loop {
 
     /// Stores a transition, makes it the state, and acts on it.
     async fn take(&mut self, transition: Transition, ask: Option<&Ask>) -> Result<(), StoreError> {
-        let Transition { state, actions, changed, durable, .. } = transition;
+        let Transition { state, actions, durable, .. } = transition;
         let old = self.run.as_ref().unwrap_or(&state);
         let fresh = self.stored == 0;
         let told = record::told(&self.migration, old, &state, &actions, ask, state.now_ms);
@@ -238,12 +238,8 @@ impl Loop {
             self.stored = state.version;
         }
         self.run = Some(state);
-        if changed || fresh {
-            self.publish();
-        } else {
-            // What a restart would learn again is worth showing all the same.
-            self.shared.refresh(Snapshot { run: self.run.clone(), plan: self.plan.clone() });
-        }
+        // Also what is not stored, because a restart would learn it again, is worth showing.
+        self.publish();
         if let Some(run) = &self.run {
             for action in actions {
                 self.act.act(run, action).await;
