@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn no_document_lets_a_target_in_that_was_not_checked() {
-        let text = "migration: m\nfamily: redis\nenvironment: dev\nsource: {address: a:1}\n\
+        let text = "migration: m\nfamily: fake\nenvironment: dev\nsource: {address: a:1}\n\
                     target: {address: b:1}\ninterlay:\n  - listen: 127.0.0.1:1\n\
                     phases:\n  analyze: {requires: []}\n";
         let plan = plan(&crate::config::parse(text).unwrap());

@@ -52,6 +52,9 @@ pub struct Options {
     /// One step of shared reads and no rehearsal, for tests that are about something else
     #[arg(long, hide = true)]
     pub brief: bool,
+    /// Records copied per second, so that a short copy can be met on its way; unbounded if absent
+    #[arg(long, hide = true)]
+    pub copy_rate: Option<u32>,
     /// The program to run as the node; this one if absent
     #[arg(long, hide = true)]
     pub node_binary: Option<std::path::PathBuf>,

@@ -19,6 +19,8 @@ pub(super) struct Facts<'f> {
     pub soak_ms: u128,
     /// One shift of reads and no rehearsal.
     pub brief: bool,
+    /// Records copied per second.
+    pub copy_rate: Option<u32>,
 }
 
 /// The migration's name.
@@ -29,10 +31,12 @@ pub(super) const STEPS: [u8; 5] = [5, 25, 50, 75, 100];
 
 /// The document.
 pub(super) fn document(facts: &Facts<'_>) -> String {
-    let Facts { source, target, listen, password, users: (worker, application), soak_ms, brief } =
-        facts;
+    let Facts { source, target, listen, password, soak_ms, brief, copy_rate, .. } = facts;
+    let (worker, application) = facts.users;
     let steps = if *brief { &STEPS[4..] } else { &STEPS[..] };
     let rehearsal = if *brief { "" } else { "  rehearsal: {requires: [rehearsal]}\n" };
+    let throttle =
+        copy_rate.map_or_else(String::new, |rate| format!("throttle: {{records_per_s: {rate}}}\n"));
     let password = password.display();
     let endpoint = |name: &str, address: &str| {
         format!(
@@ -58,7 +62,7 @@ pub(super) fn document(facts: &Facts<'_>) -> String {
          \x20 smoke: {{requires: [smoke]}}\n\
          {rehearsal}\
          gates:\n  migrate: {gate}\n  commit: {gate}\n\
-         rollback:\n  pause_budget: 1s\n  warm_window: 1s\n",
+         rollback:\n  pause_budget: 1s\n  warm_window: 1s\n{throttle}",
         source = endpoint("source", source),
         target = endpoint("target", target),
     )
@@ -78,6 +82,7 @@ mod tests {
             users: ("exodus", "app"),
             soak_ms: 2_000,
             brief,
+            copy_rate: brief.then_some(1_000),
         };
         for brief in [false, true] {
             let text = document(&facts(brief));

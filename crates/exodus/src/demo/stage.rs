@@ -82,6 +82,7 @@ impl Stage {
             users: (WORKER.0, APPLICATION.0),
             soak_ms: options.duration.as_millis(),
             brief: options.brief,
+            copy_rate: options.copy_rate,
         });
         fs::write(dir.path().join("demo.yaml"), &document)?;
 

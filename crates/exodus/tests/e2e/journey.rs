@@ -58,6 +58,7 @@ pub(crate) fn options() -> Options {
         chaos: Vec::new(),
         big_keys: false,
         brief: true,
+        copy_rate: Some(2_000),
         node_binary: Some(points_binary()),
     }
 }

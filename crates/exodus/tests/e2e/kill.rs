@@ -39,10 +39,6 @@ const ROLLBACK: &[(Moment, &str)] = &[
 
 #[test]
 fn the_node_dies_at_persisted_steps_and_goes_on() {
-    // Part of the full matrix only, until the open finding of docs/STATUS.md is understood.
-    if !super::journey::long() {
-        return;
-    }
     let mut journey = Journey::begin(&options());
     let missed = journey.through(&sample(COPY, 1, 3), Way::ready);
     assert!(missed.is_empty(), "never passed: {missed:?}");
