@@ -10,48 +10,54 @@ use std::time::Duration;
 
 use super::stage::Stage;
 
-/// What both servers show.
+/// Accounts of both servers with their rights: a fence that was forgotten shows here. While the
+/// node runs its connections are no residue, so the beginning is accounts alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Accounts([Vec<String>; 2]);
+
+/// What both servers show once the node has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Residue {
-    sides: Vec<Side>,
+    accounts: Accounts,
+    /// Connections of the worker's account.
+    connections: [usize; 2],
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Side {
-    name: &'static str,
-    /// Accounts with their rights: a fence that was forgotten shows here.
-    accounts: Vec<String>,
-    /// Connections of the worker's account besides the one that asks.
-    connections: usize,
+const SIDES: [&str; 2] = ["source", "target"];
+
+impl Accounts {
+    /// Looks at both servers as the default user, which is not ours.
+    pub(super) fn of(stage: &Stage) -> Result<Self> {
+        let [source, target] = servers(stage).map(|server| accounts(&mut open(server)?));
+        Ok(Self([source?, target?]))
+    }
 }
 
 impl Residue {
-    /// Looks at both servers as the default user, which is not ours.
+    /// Looks at both servers, giving connections that were just closed a moment to be gone.
     pub(super) fn of(stage: &Stage) -> Result<Self> {
-        let sides = [("source", &stage.source), ("target", &stage.target)];
-        let sides = sides.into_iter().map(|(name, server)| look(name, server));
-        Ok(Self { sides: sides.collect::<Result<_>>()? })
+        let [source, target] = servers(stage).map(|server| connections(&mut open(server)?));
+        Ok(Self { accounts: Accounts::of(stage)?, connections: [source?, target?] })
     }
 
     /// Whether accounts are as before and none of our connections is left.
-    pub(super) fn same(&self, before: &Self) -> bool {
-        let gone = self.sides.iter().all(|s| s.connections == 0);
-        let accounts = |r: &Self| r.sides.iter().map(|s| s.accounts.clone()).collect::<Vec<_>>();
-        gone && accounts(self) == accounts(before)
+    pub(super) fn same(&self, before: &Accounts) -> bool {
+        self.connections == [0, 0] && self.accounts == *before
     }
 
     /// The evidence in words.
-    pub(super) fn told(&self, before: &Self) -> String {
+    pub(super) fn told(&self, before: &Accounts) -> String {
         let mut told = Vec::new();
-        for (now, then) in self.sides.iter().zip(&before.sides) {
-            if now.connections > 0 {
-                told.push(format!("{}: {} connections of ours", now.name, now.connections));
+        for (index, name) in SIDES.iter().enumerate() {
+            let (now, then) = (&self.accounts.0[index], &before.0[index]);
+            if self.connections[index] > 0 {
+                told.push(format!("{name}: {} connections of ours", self.connections[index]));
             }
-            for account in now.accounts.iter().filter(|a| !then.accounts.contains(a)) {
-                told.push(format!("{}: account changed: {account}", now.name));
+            for account in now.iter().filter(|a| !then.contains(a)) {
+                told.push(format!("{name}: account changed: {account}"));
             }
-            for account in then.accounts.iter().filter(|a| !now.accounts.contains(a)) {
-                told.push(format!("{}: account was: {account}", now.name));
+            for account in then.iter().filter(|a| !now.contains(a)) {
+                told.push(format!("{name}: account was: {account}"));
             }
         }
         if told.is_empty() {
@@ -62,23 +68,29 @@ impl Residue {
     }
 }
 
-fn look(name: &'static str, server: &Server) -> Result<Side> {
-    let mut conn = Conn::open(&server.address(), 0, Duration::from_secs(10))?;
+fn servers(stage: &Stage) -> [&Server; 2] {
+    [&stage.source, &stage.target]
+}
+
+fn open(server: &Server) -> Result<Conn> {
+    Ok(Conn::open(&server.address(), 0, Duration::from_secs(10))?)
+}
+
+fn accounts(conn: &mut Conn) -> Result<Vec<String>> {
     let mut acl = cmd("ACL");
     acl.arg("LIST");
     let accounts = conn.call(&acl)?;
-    let accounts = value::items(&accounts)
-        .iter()
-        .filter_map(value::bytes)
-        .map(|line| String::from_utf8_lossy(line).into_owned())
-        .collect();
-    // A connection that was just closed may still be listed for a moment.
+    let lines = value::items(&accounts).iter().filter_map(value::bytes);
+    Ok(lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect())
+}
+
+fn connections(conn: &mut Conn) -> Result<usize> {
     let mut connections = 0;
     wait::until(Duration::from_secs(5), || {
-        connections = ours(&mut conn).unwrap_or(usize::MAX);
+        connections = ours(conn).unwrap_or(usize::MAX);
         connections == 0
     });
-    Ok(Side { name, accounts, connections })
+    Ok(connections)
 }
 
 fn ours(conn: &mut Conn) -> Result<usize> {
@@ -88,4 +100,25 @@ fn ours(conn: &mut Conn) -> Result<usize> {
     let text = String::from_utf8_lossy(value::bytes(&text).unwrap_or_default()).into_owned();
     let user = format!(" user={} ", WORKER.0);
     Ok(text.lines().filter(|line| line.contains(&user)).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_named_by_side() {
+        let before = Accounts([vec!["a on".to_owned()], vec!["b on".to_owned()]]);
+        let clean = Residue { accounts: before.clone(), connections: [0, 0] };
+        assert!(clean.same(&before));
+        assert_eq!(clean.told(&before), "accounts as before, no connection");
+        let accounts = Accounts([vec!["a off".to_owned()], vec!["b on".to_owned()]]);
+        let left = Residue { accounts, connections: [0, 2] };
+        assert!(!left.same(&before));
+        assert_eq!(
+            left.told(&before),
+            "source: account changed: a off\nsource: account was: a on\n\
+             target: 2 connections of ours"
+        );
+    }
 }

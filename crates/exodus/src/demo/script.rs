@@ -12,7 +12,7 @@ use serde_json::Map;
 use super::args::{Chaos, Options};
 use super::guide::{Guide, STUCK, measured};
 use super::harm;
-use super::residue::Residue;
+use super::residue::{Accounts, Residue};
 use super::result::{Moved, Page};
 use super::say;
 use super::stage::Stage;
@@ -20,7 +20,7 @@ use super::stage::Stage;
 /// Plays everything; true if all that was checked holds.
 pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<bool> {
     let mut page = Page::default();
-    let before = Residue::of(stage)?;
+    let before = Accounts::of(stage)?;
     let mut guide = Guide::new(stage.door.clone());
 
     say::head("pre_test and analyze");
