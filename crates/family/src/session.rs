@@ -63,6 +63,13 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     fn kill(&self, connection: u64, out: &mut Vec<u8>) -> Option<Expect>;
     /// Compares the two sides' replies to one request (whole frames).
     fn compare(&self, request: &[u8], class: u16, authority: &[u8], other: &[u8]) -> Verdict;
+    /// Whether the other side's reply differs only in that it lacks what the authority's has:
+    /// what this read answers where the record is not there. Asked while the other side is known
+    /// to be incomplete, of a pair that [`Protocol::compare`] found different.
+    fn lacks(&self, class: u16, authority: &[u8], other: &[u8]) -> bool {
+        let _ = (class, authority, other);
+        false
+    }
     /// A short description of a reply for the sample of differences; values masked.
     fn mask(&self, reply: &[u8]) -> String;
 }

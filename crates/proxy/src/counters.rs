@@ -180,6 +180,7 @@ impl StatsSnapshot {
         self.compare.equal += other.compare.equal;
         self.compare.different += other.compare.different;
         self.compare.secondary_errors += other.compare.secondary_errors;
+        self.compare.missing += other.compare.missing;
         self.compare.skipped += other.compare.skipped;
         self.compare.samples.extend(other.compare.samples.iter().cloned());
         self.compare.samples.truncate(SAMPLES_MAX);

@@ -138,8 +138,11 @@ pub struct CompareCounts {
     pub equal: u64,
     /// They did not, though nothing was unsettled.
     pub different: u64,
-    /// Only the secondary gave an error.
+    /// Of these, only the secondary gave an error.
     pub secondary_errors: u64,
+    /// The secondary answered that it has no such record, while it was not copied and verified
+    /// yet: neither agreement nor difference.
+    pub missing: u64,
     /// Not compared: a key moved meanwhile, too large, too many pending, not comparable.
     pub skipped: u64,
     /// Masked samples of differences, a bounded reservoir.

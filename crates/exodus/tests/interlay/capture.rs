@@ -6,7 +6,7 @@ use journal::Finished;
 use model::{ReadMode, WritePolicy};
 use routing::Compare;
 
-use crate::rig::{Rig, eventually, key, words};
+use crate::rig::{Client, Rig, eventually, key, words};
 
 /// Copies nothing, but tells the journal that everything dirty was copied.
 fn pretend_to_copy(rig: &Rig) {
@@ -208,4 +208,19 @@ fn comparing_counts_and_never_changes_an_answer() {
     let before = count();
     client.ask("GET other");
     assert_eq!(count().different, before.different);
+    assert_eq!(compare.missing, 0);
+    // What an incomplete target lacks is neither agreement nor difference; once it is said to be
+    // complete, it is a difference.
+    rig.at_source().check("SET late 1", "+OK|");
+    let late = |client: &mut Client| {
+        for _ in 0..20 {
+            client.check("GET late", "$1|1|");
+        }
+    };
+    late(&mut client);
+    eventually("what is missing is counted apart", || count().missing > 0);
+    assert_eq!(count().different, compare.different);
+    rig.publish(|t| t.reads.secondary_ready = true);
+    late(&mut client);
+    eventually("what is missing is a difference", || count().different > compare.different);
 }

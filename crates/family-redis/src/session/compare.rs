@@ -43,6 +43,38 @@ pub(super) fn replies(how: Comparator, authority: &[u8], other: &[u8]) -> Verdic
     if equal { Verdict::Equal } else { Verdict::Different }
 }
 
+/// Whether the other reply is what a read of an absent key answers, or lacks some of the keys or
+/// members that were asked for, and is equal otherwise.
+pub(super) fn lacks(command: &str, authority: &[u8], other: &[u8]) -> bool {
+    let (Some(a), Some(b)) = (decode(authority), decode(other)) else { return false };
+    match (&a, &b) {
+        (Value::Error(_), _) => false,
+        // The first bit that is set, of a key that is not there.
+        (_, Value::Int(-1)) => command == "bitpos",
+        (_, b) if absent(b) => true,
+        // One answer per key or member that was asked for.
+        _ => match (a.as_items(), b.as_items()) {
+            (Some(a), Some(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b || absent(b))
+            }
+            _ => false,
+        },
+    }
+}
+
+/// What servers say of a key that does not exist, whatever was asked.
+fn absent(value: &Value) -> bool {
+    match value {
+        Value::Nil | Value::Int(0 | -2) => true,
+        Value::Simple(text) => text.as_ref() == b"none",
+        Value::Bulk(text) => text.is_empty(),
+        Value::Error(text) => {
+            code(text) == b"NOGROUP" || text.windows(11).any(|w| w == b"no such key")
+        }
+        other => other.as_items().is_some_and(|items| items.iter().all(absent)),
+    }
+}
+
 fn decode(reply: &[u8]) -> Option<Value> {
     Decoder::new().decode(&mut BytesMut::from(reply)).ok().flatten()
 }
@@ -133,6 +165,29 @@ mod tests {
         check(Comparator::Millis, ":-1\r\n", ":100\r\n", Different);
         check(Comparator::Seconds, ":10\r\n", ":13\r\n", Different);
         check(Comparator::NotCompared, ":1\r\n", ":1\r\n", NotComparable);
+    }
+
+    #[test]
+    fn an_absent_key_is_told_from_another_value() {
+        let check = |command, a: &str, b: &str, expect: bool| {
+            assert_eq!(lacks(command, a.as_bytes(), b.as_bytes()), expect, "{command} {a:?} {b:?}");
+        };
+        check("get", "$1\r\na\r\n", "$-1\r\n", true);
+        check("get", "$1\r\na\r\n", "_\r\n", true);
+        check("get", "$1\r\na\r\n", "$1\r\nb\r\n", false);
+        check("get", "$-1\r\n", "$1\r\nb\r\n", false);
+        check("get", "$1\r\na\r\n", "-NOPERM no\r\n", false);
+        check("get", "-WRONGTYPE a\r\n", "$-1\r\n", false);
+        check("type", "+string\r\n", "+none\r\n", true);
+        check("ttl", ":100\r\n", ":-2\r\n", true);
+        check("ttl", ":100\r\n", ":-1\r\n", false);
+        check("bitpos", ":3\r\n", ":-1\r\n", true);
+        check("getrange", "$1\r\na\r\n", "$0\r\n\r\n", true);
+        check("hgetall", "*2\r\n+a\r\n+1\r\n", "*0\r\n", true);
+        check("mget", "*2\r\n+a\r\n+b\r\n", "*2\r\n+a\r\n$-1\r\n", true);
+        check("mget", "*2\r\n+a\r\n+b\r\n", "*2\r\n+c\r\n$-1\r\n", false);
+        check("smismember", "*2\r\n:1\r\n:1\r\n", "*2\r\n:0\r\n:0\r\n", true);
+        check("xinfo", "*2\r\n+a\r\n+1\r\n", "-ERR no such key\r\n", true);
     }
 
     #[test]

@@ -99,6 +99,10 @@ impl Protocol for RedisProtocol {
         compare::replies(commands::row(class).compare, authority, other)
     }
 
+    fn lacks(&self, class: u16, authority: &[u8], other: &[u8]) -> bool {
+        compare::lacks(commands::row(class).name, authority, other)
+    }
+
     fn mask(&self, reply: &[u8]) -> String {
         compare::mask(reply)
     }

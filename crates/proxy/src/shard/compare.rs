@@ -2,7 +2,8 @@
 //!
 //! The authority's reply is copied while it passes; the other side is asked on its own lane. A
 //! difference counts only when the keys are settled before and after, and a second pair of
-//! answers differs too: a write may have come and gone in between.
+//! answers differs too: a write may have come and gone in between. While the other side is not
+//! copied yet, what it merely lacks is neither agreement nor difference.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -26,6 +27,8 @@ pub(crate) struct Comparison<P: Protocol> {
     replies: [RefCell<Vec<u8>>; 2],
     left: Cell<u8>,
     given_up: Cell<bool>,
+    /// Whether the other side was copied and verified when it was asked.
+    complete: bool,
     errors: [Cell<bool>; 2],
 }
 
@@ -37,6 +40,7 @@ impl<P: Protocol> Comparison<P> {
         request: &family::Request,
         raw: &[u8],
         keys: Vec<Key>,
+        complete: bool,
     ) -> Rc<Self> {
         Rc::new(Self {
             shard: Rc::clone(shard),
@@ -49,6 +53,7 @@ impl<P: Protocol> Comparison<P> {
             replies: Default::default(),
             left: Cell::new(2),
             given_up: Cell::new(false),
+            complete,
             errors: Default::default(),
         })
     }
@@ -90,10 +95,27 @@ impl<P: Protocol> Comparison<P> {
                 self.shard.counters().numbers.compare.skipped += 1;
                 self.shard.comparison_over();
             }
+            Verdict::Different if self.lacks() => {
+                self.shard.counters().numbers.compare.missing += 1;
+                self.shard.comparison_over();
+            }
             Verdict::Different => {
                 tokio::task::spawn_local(Rc::clone(self).look_twice());
             }
         }
+    }
+
+    /// Whether the other side, which is not complete yet, says no more than that it has nothing.
+    fn lacks(&self) -> bool {
+        let (ours, other) = self.pair();
+        !self.complete && self.shard.protocol.lacks(self.class, &ours, &other)
+    }
+
+    /// Whether what several keys make together differs because some of them are not copied yet
+    /// cannot be told.
+    fn blurred(&self) -> bool {
+        let other = self.authority.other();
+        !self.complete && self.keys.len() > 1 && !self.errors[other.index()].get()
     }
 
     fn verdict(&self) -> Verdict {
@@ -119,12 +141,14 @@ impl<P: Protocol> Comparison<P> {
         };
         self.replies[self.authority.index()].replace(a);
         self.replies[self.authority.other().index()].replace(b);
-        let verdict = self.verdict();
+        let (verdict, lacks) = (self.verdict(), self.lacks());
         let mut counters = self.shard.counters();
         let compare = &mut counters.numbers.compare;
         match verdict {
             Verdict::Equal => compare.equal += 1,
             Verdict::NotComparable => compare.skipped += 1,
+            Verdict::Different if lacks => compare.missing += 1,
+            Verdict::Different if self.blurred() => compare.skipped += 1,
             Verdict::Different => {
                 compare.different += 1;
                 let [ours, other] = [self.authority, self.authority.other()];

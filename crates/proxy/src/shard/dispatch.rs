@@ -367,7 +367,9 @@ impl<P: Protocol> Shard<P> {
         }
         let identity = client.session.borrow().identity().clone();
         let keys = plan.keys.clone();
-        let comparison = Comparison::new(self, identity.clone(), plan.side, request, raw, keys);
+        let complete = self.shared.table_cell().load().reads.secondary_ready;
+        let comparison =
+            Comparison::new(self, identity.clone(), plan.side, request, raw, keys, complete);
         let Some(lane) = self.shared_lane(other, &identity).filter(|l| !l.crowded()) else {
             self.comparison_over();
             self.counters().numbers.compare.skipped += 1;
