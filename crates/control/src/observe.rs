@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use engine::{FeedState, Status, WorkState};
+use engine::{FeedState, Status, VerifyScope, WorkState};
 use model::Side;
 use serde_json::json;
-use workflow::{EvidenceKind, EvidenceOutcome, Fact, Place, RunState};
+use workflow::{EvidenceKind, EvidenceOutcome, Fact, Place, Plan, RunState, Worker};
 
 use crate::act::worker_of;
 use crate::evidence;
@@ -73,6 +73,7 @@ pub(crate) async fn run(world: Arc<World>) {
             lag(&world, run, status, &mut told, now).await;
             backfill(&world, run, status, &mut told).await;
             verified(&world, run, status, &mut told).await;
+            aged(&world, &snapshot.plan, run, now).await;
             feeds(&world, run, status, &mut told).await;
         }
         if run.place() == Place::Compare {
@@ -132,7 +133,7 @@ async fn verified(world: &World, run: &RunState, status: &Status, told: &mut Tol
         && run.evidence.get(&EvidenceKind::Verify).is_some_and(workflow::Evidence::holds)
     {
         tracing::info!(migration = world.id, why, "the last verification no longer counts");
-        world.report(Fact::Unverified { age_ms: u64::MAX }).await;
+        world.report(Fact::Unverified { why: why.clone() }).await;
     }
     let Some(last) = verify.last.as_ref().filter(|l| l.finished) else {
         told.first_verified = false;
@@ -154,6 +155,48 @@ async fn verified(world: &World, run: &RunState, status: &Status, told: &mut Tol
     let outcome = if last.clean { EvidenceOutcome::Pass } else { EvidenceOutcome::Fail };
     let digest = evidence::keep(world, EvidenceKind::Verify, outcome, &report).await;
     world.report(Fact::VerifyDone { digest, clean: last.clean, open: last.open }).await;
+}
+
+/// Writes go on after a verification: it is renewed at half of the time for which changes may
+/// stay uncompared, and counts no longer after all of it.
+async fn aged(world: &World, plan: &Plan, run: &RunState, now: u64) {
+    let Some(evidence) = run.evidence.get(&EvidenceKind::Verify).filter(|e| e.holds()) else {
+        return;
+    };
+    let age = now.saturating_sub(evidence.at_ms);
+    match age_of(age, plan.verify_dirty_max_ms) {
+        Age::Young => {}
+        Age::Renew => {
+            let idle = |e: &engine::Engine| e.status().verify.state != WorkState::Running;
+            if let Some(engine) = world.engine().filter(|e| idle(e))
+                && world.workers.wants(Worker::Verify)
+                && let Err(error) = engine.start_verify(VerifyScope::All)
+            {
+                tracing::warn!(migration = world.id, %error, "the verification is not renewed");
+            }
+        }
+        Age::Over => {
+            let minutes = age / 60_000;
+            let why = format!("what was written in the last {minutes} min was never compared");
+            world.report(Fact::Unverified { why }).await;
+        }
+    }
+}
+
+/// How old a verification is, against the time for which changes may stay uncompared.
+#[derive(Debug, PartialEq, Eq)]
+enum Age {
+    Young,
+    Renew,
+    Over,
+}
+
+const fn age_of(age_ms: u64, bound_ms: u64) -> Age {
+    match age_ms {
+        _ if age_ms > bound_ms => Age::Over,
+        _ if age_ms > bound_ms / 2 => Age::Renew,
+        _ => Age::Young,
+    }
 }
 
 async fn feeds(world: &World, run: &RunState, status: &Status, told: &mut Told) {

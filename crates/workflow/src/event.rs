@@ -291,10 +291,11 @@ pub enum Fact {
         /// Differences open.
         open: u64,
     },
-    /// The oldest range written since the last verification.
+    /// What was written since the last verification has not been compared for too long, or has
+    /// to be compared again.
     Unverified {
-        /// Its age, in milliseconds.
-        age_ms: u64,
+        /// Why it no longer counts, for people.
+        why: String,
     },
     /// A new piece of evidence.
     EvidenceAdded {

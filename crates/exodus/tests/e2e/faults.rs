@@ -120,3 +120,24 @@ fn what_the_target_held_before_is_not_overwritten_and_is_said() {
     assert_eq!(chaos::value::bytes(&kept), Some(b"foreign".as_slice()));
     serves(&rig);
 }
+
+#[test]
+fn a_verification_is_repeated_before_changes_are_too_old() {
+    let rig = Rig::start();
+    rig.init(&rig.source.address().host_port(), &rig.target.address().host_port());
+    rig.configure("verify: {dirty_max: 4s}");
+    rig.run_it();
+    rig.follow("ready_to_cutover");
+    let first = rig.evidence("verify");
+    assert!(first.is_some(), "{:#?}", rig.status());
+    for _ in 0..2 {
+        let before = rig.evidence("verify");
+        let renewed = || {
+            let now = rig.evidence("verify");
+            now.is_some() && now != before
+        };
+        assert!(wait::until(PATIENCE, renewed), "{before:?}: {:#?}", rig.status());
+        serves(&rig);
+    }
+    assert_eq!(rig.status().phase.step, "ready_to_cutover");
+}

@@ -87,6 +87,12 @@ impl Rig {
 
     /// `init` between these two addresses, then `migration create`; clients may connect.
     pub(crate) fn create(&self, source: &str, target: &str) -> String {
+        self.init(source, target);
+        self.run_it()
+    }
+
+    /// `init` between these two addresses.
+    pub(crate) fn init(&self, source: &str, target: &str) {
         let (file, listen) = (self.config(), self.application().host_port());
         let file = file.to_str().unwrap();
         self.do_it(&[
@@ -103,7 +109,12 @@ impl Rig {
             "--no-test",
         ]);
         self.do_it(&["validate", file]);
-        let said = self.do_it(&["migration", "create", file]);
+    }
+
+    /// `migration create` of the document as it stands; clients may connect.
+    pub(crate) fn run_it(&self) -> String {
+        let (file, listen) = (self.config(), self.application().host_port());
+        let said = self.do_it(&["migration", "create", file.to_str().unwrap()]);
         let accepts = || std::net::TcpStream::connect(&listen).is_ok();
         assert!(wait::until(PATIENCE, accepts), "nothing listens: {}", self.node.log_tail(15));
         said
@@ -117,18 +128,39 @@ impl Rig {
             .data
     }
 
+    /// Where the API has something of the migration, and what lets one in.
+    fn door(&self, path: &str) -> (ureq::Agent, String, String) {
+        let token = std::fs::read_to_string(self.dir.path().join("state/admin.token")).unwrap();
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let url = format!("http://{}/api/v1/migrations/my-migration/{path}", self.http);
+        (config.build().into(), url, format!("Bearer {}", token.trim()))
+    }
+
     /// Asks the API for a verb as it was decided on this version, and returns what it answers.
     pub(crate) fn ask(&self, verb: &str, version: u64) -> serde_json::Value {
-        let token = std::fs::read_to_string(self.dir.path().join("state/admin.token")).unwrap();
-        let path = format!("http://{}/api/v1/migrations/my-migration/verbs/{verb}", self.http);
-        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let mut response = ureq::Agent::from(config.build())
-            .post(path)
-            .header("authorization", format!("Bearer {}", token.trim()))
+        let (agent, url, token) = self.door(&format!("verbs/{verb}"));
+        let mut response = agent
+            .post(url)
+            .header("authorization", token)
             .header("if-match", format!("\"{version}\""))
             .send_json(serde_json::json!({ "yes": true }))
             .unwrap();
-        serde_json::from_str(&response.body_mut().read_to_string().unwrap()).unwrap()
+        response.body_mut().read_json().unwrap()
+    }
+
+    /// The evidence of this kind that counts: when it was made.
+    pub(crate) fn evidence(&self, kind: &str) -> Option<String> {
+        let (agent, url, token) = self.door("evidence");
+        let mut response = agent.get(url).header("authorization", token).call().unwrap();
+        let all: Envelope<Vec<api::Evidence>> = response.body_mut().read_json().unwrap();
+        let mut counts = all.data.into_iter().filter(|e| e.kind == kind && e.stale.is_none());
+        counts.next().map(|e| e.at)
+    }
+
+    /// Adds lines to the document.
+    pub(crate) fn configure(&self, lines: &str) {
+        let document = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), format!("{document}{lines}\n")).unwrap();
     }
 
     /// Waits until the status satisfies this.

@@ -75,12 +75,10 @@ pub(super) fn told(plan: &Plan, run: &mut RunState, fact: &Fact, out: &mut Out) 
             barrier::caught_up(plan, run, out);
         }
         Fact::VerifyDone { digest, clean, open } => verified(plan, run, digest, *clean, *open, out),
-        Fact::Unverified { age_ms } if *age_ms > plan.verify_dirty_max_ms => {
-            let why = "a range has been written and not compared for too long";
+        Fact::Unverified { why } => {
             let stale = spoil(run, [EvidenceKind::Verify], why);
             moves::reopen(plan, run, &stale, out);
         }
-        Fact::Unverified { .. } => {}
         Fact::EvidenceAdded { kind, digest, outcome } => {
             add(plan, run, *kind, digest, *outcome, out);
         }
