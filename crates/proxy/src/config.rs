@@ -71,6 +71,8 @@ pub struct Limits {
     pub hold_max: Duration,
     /// Time for a TLS handshake or a PROXY header.
     pub handshake_timeout: Duration,
+    /// How long a read may wait for the secondary before the authority is asked instead.
+    pub secondary_timeout: Duration,
     /// Time for opening a server connection.
     pub connect_timeout: Duration,
     /// How long a client's own server connection is kept after it was last needed.
@@ -95,6 +97,7 @@ impl Default for Limits {
             transaction_bytes_max: 4 << 20,
             hold_max: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
+            secondary_timeout: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(5),
             own_idle: Duration::from_secs(5),
             stall_max: Duration::from_millis(250),

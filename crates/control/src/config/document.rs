@@ -290,7 +290,8 @@ pub struct Verify {
     pub records_per_s: Option<u32>,
     /// How old a verification may be before it is stale. Default 24h.
     pub max_age: Span,
-    /// How old an unverified change may be. Default 1h.
+    /// How long changes may stay uncompared: a verification is repeated at half of it, and counts
+    /// no longer after all of it. Default 1h.
     pub dirty_max: Span,
 }
 

@@ -136,7 +136,14 @@ impl<P: Protocol> Shard<P> {
             }
         }
         let lanes = self.lanes_alive();
+        let authority = self.shared.table().authority.default;
         for lane in &lanes {
+            let late = lane.side != authority && lane.reading_since(now) > limits.secondary_timeout;
+            if late && !lane.is_own() {
+                self.healthy[lane.side.index()].set(false);
+                self.counters().side(lane.side).failures += 1;
+                lane.abandon();
+            }
             if lane.stalled.borrow().is_some() {
                 lane.wake();
             }

@@ -325,6 +325,7 @@ impl<P: Protocol> Shard<P> {
         client: &Rc<Client<P>>,
         class: u16,
         flags: Flags,
+        expect: family::Expect,
         raw: &[u8],
     ) -> bool {
         let side = self.shared.table_cell().load().authority.default;
@@ -339,7 +340,7 @@ impl<P: Protocol> Shard<P> {
             raw,
             Owed {
                 sink: Sink::Client(Rc::clone(client)),
-                expect: family::Expect(0),
+                expect,
                 class,
                 flags,
                 received: now,

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use family::{Expect, Protocol, Settles};
 use journal::Ticket;
@@ -204,6 +204,24 @@ impl<P: Protocol> Lane<P> {
     /// Open, and everything handed to it was taken for writing.
     pub(crate) fn delivered(&self) -> bool {
         self.state.get() == State::Open && self.out.borrow().is_empty()
+    }
+
+    /// How long the oldest unanswered request has waited, if every one on the lane can be asked
+    /// of somebody else (or is a comparison); else zero. A reply that has begun is not silence.
+    pub(crate) fn reading_since(&self, now: Instant) -> Duration {
+        let owed = self.owed.borrow();
+        let silent = self.state.get() == State::Open && !self.begun.get();
+        let reads = |o: &Owed<P>| match o.sink {
+            Sink::Client(_) => o.copy.is_some(),
+            Sink::Comparison => true,
+            Sink::Restore(_) | Sink::Answer(_) => false,
+        };
+        match owed.front() {
+            Some(head) if silent && owed.iter().all(reads) => {
+                now.saturating_duration_since(head.sent)
+            }
+            _ => Duration::ZERO,
+        }
     }
 
     pub(crate) fn crowded(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use family::{Protocol, Refused, Replied, Session};
+use family::{Expect, Protocol, Refused, Replied, Session};
 use journal::Settlement;
 
 use super::client::{Blocked, Client, Wait};
@@ -97,17 +97,16 @@ impl<P: Protocol> Client<P> {
         }
     }
 
-    /// A request will not be answered by its lane.
+    /// A request will not be answered by its lane. `copy` is there when it may be asked again.
     pub(crate) fn failed(
         self: &Rc<Self>,
         class: u16,
         flags: Flags,
-        copy: Option<Box<[u8]>>,
+        copy: Option<(Box<[u8]>, Expect)>,
         failure: &Failure,
-        cut: bool,
     ) {
-        if let Some(raw) = copy.filter(|_| !cut && !self.dead.get())
-            && self.shard.retry(self, class, flags, &raw)
+        if let Some((raw, expect)) = copy.filter(|_| !self.dead.get())
+            && self.shard.retry(self, class, flags, expect, &raw)
         {
             return;
         }

@@ -297,7 +297,8 @@ impl<P: Protocol> Lane<P> {
                     }
                     self.shard.write_done();
                 }
-                client.failed(owed.class, owed.flags, owed.copy, failure, cut);
+                let copy = owed.copy.filter(|_| !cut).map(|raw| (raw, owed.expect));
+                client.failed(owed.class, owed.flags, copy, failure);
             }
             Sink::Comparison => {}
             Sink::Restore(restore) => restore.one(true),
