@@ -129,6 +129,7 @@ export interface Status {
     blocker: number;
     not_run: number;
     waived: number;
+    running: boolean;
     age_s?: number;
   };
   data: {
@@ -153,6 +154,8 @@ export interface Status {
     verify: string;
     verify_percent?: number;
     consistency_percent?: number;
+    compared_reads: number;
+    reads_not_there_yet: number;
   };
   source: {
     reachable: boolean;

@@ -201,6 +201,9 @@ pub struct ChecksSummary {
     pub not_run: u32,
     /// Waived.
     pub waived: u32,
+    /// Whether they are being run right now.
+    #[serde(default)]
+    pub running: bool,
     /// Age of the run of checks, seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_s: Option<u64>,
@@ -268,9 +271,16 @@ pub struct DivergenceStatus {
     /// Progress of the running verify, percent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify_percent: Option<f64>,
-    /// Equal share of compared requests, percent; absent without samples.
+    /// Equal share of compared reads, percent; absent without samples. Reads of records that the
+    /// other side does not have yet are no samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency_percent: Option<f64>,
+    /// Reads whose answers were compared.
+    #[serde(default)]
+    pub compared_reads: u64,
+    /// Reads asked of both sides whose record the other side did not have yet.
+    #[serde(default)]
+    pub reads_not_there_yet: u64,
 }
 
 /// Whether production suffers.

@@ -46,11 +46,20 @@ pub struct CompareReport {
     pub equal: u64,
     /// Different ones.
     pub different: u64,
+    /// Of the different ones, only the other side gave an error.
+    #[serde(default)]
+    pub only_other_failed: u64,
+    /// Reads of records that the other side does not have yet: neither equal nor different.
+    #[serde(default)]
+    pub not_there_yet: u64,
     /// Could not be compared.
     pub skipped: u64,
     /// Equal share, percent; absent without samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency_percent: Option<f64>,
+    /// What this proves, and what it does not.
+    #[serde(default)]
+    pub proves: String,
     /// By cause.
     #[serde(default)]
     pub causes: Vec<CompareCause>,
@@ -61,7 +70,7 @@ pub struct CompareReport {
 pub struct CompareCause {
     /// The cause, snake_case.
     pub cause: String,
-    /// How often.
+    /// How often, extrapolated from the samples where there are more differences than samples.
     pub count: u64,
     /// A few masked samples.
     #[serde(default)]

@@ -1,5 +1,6 @@
 //! Tells the run what its workers, the feeds and the traffic do.
 
+mod compared;
 mod criteria;
 mod traffic;
 
@@ -16,14 +17,14 @@ use crate::act::worker_of;
 use crate::evidence;
 use crate::world::World;
 
+use compared::Comparing;
+pub(crate) use compared::Counts;
 pub(crate) use traffic::{Rates, Sum, Window};
 
 /// How often the engine is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often an unchanged lag is told all the same.
 const LAG_AGAIN_MS: u64 = 1_000;
-/// Compared reads that make an evidence.
-const COMPARED_MIN: u64 = 20;
 
 /// When somebody last looked, and what traffic did lately.
 #[derive(Default)]
@@ -52,7 +53,7 @@ struct Told {
     first_verified: bool,
     feed_open: [bool; 2],
     failed: Option<String>,
-    compared: u64,
+    comparing: Comparing,
     profiled: bool,
 }
 
@@ -77,7 +78,7 @@ pub(crate) async fn run(world: Arc<World>) {
             feeds(&world, run, status, &mut told).await;
         }
         if run.place() == Place::Compare {
-            compared(&world, &mut told).await;
+            compare_evidence(&world, run, &mut told).await;
         }
         if run.place() == Place::Analyze {
             profiled(&world, run, &mut told).await;
@@ -212,31 +213,35 @@ async fn feeds(world: &World, run: &RunState, status: &Status, told: &mut Told) 
     }
 }
 
-/// Evidence of the compare phase: enough was compared and nothing differed.
-async fn compared(world: &World, told: &mut Told) {
-    let (mut equal, mut different, mut skipped) = (0, 0, 0);
+/// Comparisons of all listeners since this process began.
+pub(crate) fn comparisons(world: &World) -> Counts {
+    let mut sum = Counts::default();
     for handle in world.interlays.handles() {
         let counts = handle.stats().compare;
-        equal += counts.equal;
-        different += counts.different + counts.secondary_errors;
-        skipped += counts.skipped;
+        sum.equal += counts.equal;
+        sum.different += counts.different;
+        sum.errors += counts.secondary_errors;
+        sum.missing += counts.missing;
+        sum.skipped += counts.skipped;
     }
-    let compared = equal + different;
-    // Told at every tenfold growth, so that a long phase does not fill the log.
-    if compared < COMPARED_MIN || compared < told.compared.saturating_mul(10) {
+    sum
+}
+
+/// Evidence of the compare phase: see [`Comparing`].
+async fn compare_evidence(world: &World, run: &RunState, told: &mut Told) {
+    let limit = world.document.load().compare.different_max_percent;
+    let Some(judged) = told.comparing.judge(run.since_ms, comparisons(world), limit) else {
         return;
-    }
-    told.compared = compared;
-    // Before the copy the target lacks most records: differences are expected and shown, what
-    // counts as failed is only an error that the target alone gives.
-    let kind = EvidenceKind::Compare;
+    };
+    let (kind, counts) = (EvidenceKind::Compare, judged.counts);
     let report = json!({
-        "summary": format!("{compared} reads compared, {different} different"),
-        "equal": equal, "different": different, "skipped": skipped,
+        "summary": counts.proves(),
+        "equal": counts.equal, "different": counts.different, "target_errors": counts.errors,
+        "not_there_yet": counts.missing, "skipped": counts.skipped,
+        "different_max_percent": limit,
     });
-    let outcome = EvidenceOutcome::Pass;
-    let digest = evidence::keep(world, kind, outcome, &report).await;
-    world.report(Fact::EvidenceAdded { kind, digest, outcome }).await;
+    let digest = evidence::keep(world, kind, judged.outcome, &report).await;
+    world.report(Fact::EvidenceAdded { kind, digest, outcome: judged.outcome }).await;
 }
 
 /// Evidence of the analyze phase: one cycle was watched and nothing new is seen any more.

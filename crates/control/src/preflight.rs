@@ -81,6 +81,7 @@ pub(crate) fn begin(world: &Arc<World>) {
 
 /// Runs every check, stores the answers and tells the run.
 pub(crate) async fn run(world: &World) -> anyhow::Result<Vec<api::Check>> {
+    let _running = world.checking();
     let mut answers = own::checks(world);
     answers.extend(family_checks(world).await);
     let waivers = waivers(world).await?;

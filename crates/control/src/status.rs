@@ -110,7 +110,7 @@ pub(crate) async fn build(migration: &Arc<Migration>) -> anyhow::Result<api::Sta
         allowed_actions: allowed_actions(&look),
         next_steps: next_steps(&look),
         warnings: warnings(migration, &look, &checks),
-        checks: parts::checks(&checks, look.now),
+        checks: parts::checks(&checks, world.is_checking(), look.now),
         data: parts::data(&look),
         divergence: parts::divergence(world, &look),
         source: parts::source(world, &look),

@@ -1,6 +1,7 @@
 //! What the actions of one migration work on: listeners, databases, engine, store.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(crate) struct World {
     errors: Mutex<[Option<String>; 3]>,
     can_fence: Mutex<BTreeSet<Side>>,
     rehearsal: Mutex<Option<CancellationToken>>,
+    /// Runs of the checks under way.
+    checking: Arc<AtomicUsize>,
     pub(crate) seen: Seen,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -57,6 +60,15 @@ pub(crate) struct Made {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) interlays: Interlays,
+}
+
+/// A run of the checks that is under way.
+pub(crate) struct Checking(Arc<AtomicUsize>);
+
+impl Drop for Checking {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl World {
@@ -78,6 +90,7 @@ impl World {
             errors: Mutex::default(),
             can_fence: Mutex::default(),
             rehearsal: Mutex::default(),
+            checking: Arc::default(),
             seen: Seen::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -173,6 +186,17 @@ impl World {
         let datasets =
             (!include.is_empty()).then(|| include.iter().map(|d| Dataset::new(d)).collect());
         Filter { datasets, keys: None }
+    }
+
+    /// The checks are being run until what is returned is dropped.
+    pub(crate) fn checking(&self) -> Checking {
+        self.checking.fetch_add(1, Ordering::Relaxed);
+        Checking(Arc::clone(&self.checking))
+    }
+
+    /// Whether the checks are being run right now.
+    pub(crate) fn is_checking(&self) -> bool {
+        self.checking.load(Ordering::Relaxed) > 0
     }
 
     /// A rehearsal begins; an older one ends.

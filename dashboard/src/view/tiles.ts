@@ -43,8 +43,12 @@ function sameRows(s: Status): Row[] {
   const rows: Row[] = [
     ["verified", verify],
     ["suspected", count(d.suspected)],
-    ["compared reads", d.consistency_percent === undefined ? "no sample" : `${d.consistency_percent.toFixed(3)} % equal`],
+    [
+      "compared reads",
+      d.consistency_percent === undefined ? "no sample" : `${d.consistency_percent.toFixed(3)} % of ${count(d.compared_reads)} equal`,
+    ],
   ];
+  if (d.reads_not_there_yet > 0 && !s.reads.secondary_ready) rows.push(["reads of records not copied yet", count(d.reads_not_there_yet)]);
   for (const [name, n] of Object.entries(d.by_class)) rows.push([words(name), count(n), true]);
   return rows;
 }
@@ -63,7 +67,9 @@ function hurtingRows(s: Status): Row[] {
   const direct = s.source.direct_sessions;
   if (direct !== undefined && direct > 0) rows.push(["past the interlay", `${count(direct)} sessions`, true]);
   const c = s.checks;
-  const found = c.age_s === undefined ? "not run yet" : `${plural(c.blocker, "blocker")}, ${plural(c.risk, "risk")}, ${age(c.age_s * 1000)} old`;
+  const old = c.running ? "running again" : `${age((c.age_s ?? 0) * 1000)} old`;
+  const none = c.running ? "the first run is under way" : "not run yet";
+  const found = c.age_s === undefined ? none : `${plural(c.blocker, "blocker")}, ${plural(c.risk, "risk")}, ${old}`;
   rows.push(["preflight", found, c.blocker > 0]);
   return rows;
 }

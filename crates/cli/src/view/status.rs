@@ -259,6 +259,9 @@ fn waiting(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>> {
 fn checks(status: &Status, paint: Paint) -> Vec<Vec<String>> {
     let c = &status.checks;
     let Some(seconds) = c.age_s else {
+        if c.running {
+            return vec![vec!["the first run is under way".to_owned()]];
+        }
         return vec![vec!["not run yet".to_owned(), "exodus preflight run".to_owned()]];
     };
     let blockers = plural(c.blocker.into(), "blocker", "blockers");
@@ -274,7 +277,10 @@ fn checks(status: &Status, paint: Paint) -> Vec<Vec<String>> {
     if c.waived > 0 {
         facts.push(format!("{} waived", c.waived));
     }
-    facts.push(format!("{} old", age(seconds * 1000)));
+    facts.push(match c.running {
+        true => "running again".to_owned(),
+        false => format!("{} old", age(seconds * 1000)),
+    });
     vec![facts]
 }
 
@@ -346,7 +352,13 @@ fn divergence(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>>
         (Some(at), _) => format!("verified {}", ago(at, now)),
         (None, _) => "never verified".to_owned(),
     });
-    facts.extend(d.consistency_percent.map(|p| format!("{p:.3} % of compared reads equal")));
+    facts.extend(d.consistency_percent.map(|p| {
+        format!("{p:.3} % of {} equal", plural(d.compared_reads, "compared read", "compared reads"))
+    }));
+    if d.reads_not_there_yet > 0 && !status.reads.secondary_ready {
+        let reads = plural(d.reads_not_there_yet, "read", "reads");
+        facts.push(format!("{reads} of records not copied yet"));
+    }
     vec![facts]
 }
 

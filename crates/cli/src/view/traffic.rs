@@ -54,14 +54,20 @@ pub(crate) fn compare(io: &mut Io<'_>, format: Format, c: &CompareReport) -> io:
     let equal = c
         .consistency_percent
         .map_or_else(|| "no sample yet".to_owned(), |p| format!("{p:.3} % equal"));
+    let different = match c.only_other_failed {
+        0 => count(c.different),
+        n => format!("{}, {} of them errors only one side gave", count(c.different), count(n)),
+    };
     facts(
         io,
         &[
             ("result", equal),
             ("compared", count(c.compared)),
             ("equal", count(c.equal)),
-            ("different", count(c.different)),
+            ("different", different),
+            ("not there yet", count(c.not_there_yet)),
             ("skipped", count(c.skipped)),
+            ("proves", c.proves.clone()),
         ],
     )?;
     let mut table = Table::new(&["cause", "count", "samples"], "no difference");

@@ -7,7 +7,9 @@ mod support;
 use api::{Effect, Verb, VerbOutcome};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use support::documents::{checks, envelope, event, fleet, problem, status, summary, trouble};
+use support::documents::{
+    checks, early, envelope, event, fleet, problem, status, summary, trouble,
+};
 use support::{COLOUR, FakeServer, NARROW, PIPE, WIDE, exodus, offline, until};
 
 const STATUS: &str = "GET /api/v1/migrations/orders/status";
@@ -54,6 +56,12 @@ fn status_at_80_columns() {
 #[test]
 fn status_at_120_columns() {
     assert_snapshot!(exodus(&with_status(&status()), WIDE, "status"));
+}
+
+#[test]
+fn reads_of_records_that_were_not_copied_are_no_disagreement() {
+    let shown = exodus(&with_status(&early()), NARROW, "status").to_string();
+    assert_snapshot!(shown);
 }
 
 #[test]

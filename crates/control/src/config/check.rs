@@ -140,6 +140,9 @@ fn ranges(document: &Document, out: &mut Problems) {
     if !(0.0..=100.0).contains(&document.compare.sample_percent) {
         out.add("compare.sample_percent", "a percentage lies between 0 and 100", "e.g. 1");
     }
+    if !(0.0..=100.0).contains(&document.compare.different_max_percent) {
+        out.add("compare.different_max_percent", "a percentage lies between 0 and 100", "e.g. 0");
+    }
     if !(1..=128).contains(&document.replay.batch_max) {
         out.add("replay.batch_max", "1 to 128 records per batch", "e.g. 128");
     }

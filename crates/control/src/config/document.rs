@@ -272,13 +272,18 @@ impl Default for Throttle {
 pub struct Compare {
     /// Percent of comparable reads. Default 1.
     pub sample_percent: f64,
-    /// Whether the compare phase already copies and follows. Default false.
+    /// Percent of the compared reads that may differ, what the target does not have yet not
+    /// counted. Default 0.
+    pub different_max_percent: f64,
+    /// Whether writes are noted and carried to the target from the compare phase on, so that what
+    /// was written since is compared for real. History is copied later all the same. Default
+    /// false.
     pub seed: bool,
 }
 
 impl Default for Compare {
     fn default() -> Self {
-        Self { sample_percent: 1.0, seed: false }
+        Self { sample_percent: 1.0, different_max_percent: 0.0, seed: false }
     }
 }
 

@@ -16,7 +16,7 @@ use super::answer::{Answer, Refusal, about, text};
 use crate::clock::rfc3339;
 use crate::dto::{from_text, to_text};
 use crate::migration::Migration;
-use crate::observe::Window;
+use crate::observe::{Window, comparisons};
 use crate::progress::{DivergenceDoc, ParkedDoc};
 use crate::samples as history;
 use crate::status::{self, Look, side};
@@ -248,24 +248,21 @@ pub(super) async fn tenants(of: Of) -> Answer {
 
 /// What comparing reads found so far.
 pub(crate) fn compared(migration: &Migration) -> CompareReport {
-    let mut out = CompareReport::default();
+    let counts = comparisons(&migration.world);
+    let mut out = CompareReport {
+        compared: counts.judged(),
+        equal: counts.equal,
+        different: counts.different,
+        only_other_failed: counts.errors,
+        not_there_yet: counts.missing,
+        skipped: counts.skipped,
+        proves: counts.proves(),
+        ..CompareReport::default()
+    };
     let mut causes: std::collections::BTreeMap<&str, CompareCause> = Default::default();
     let family = migration.world.plugin.family();
     for handle in migration.world.interlays.handles() {
         let counts = handle.stats().compare;
-        out.equal += counts.equal;
-        out.different += counts.different;
-        out.skipped += counts.skipped;
-        if counts.secondary_errors > 0 {
-            let cause = "only the other side gave an error".to_owned();
-            let slot = causes.entry("errors").or_insert(CompareCause {
-                cause,
-                count: 0,
-                samples: Vec::new(),
-            });
-            slot.count += counts.secondary_errors;
-            out.different += counts.secondary_errors;
-        }
         for sample in counts.samples {
             let slot = causes.entry(sample.class).or_insert_with(|| CompareCause {
                 cause: format!("{} answered differently", sample.class),
@@ -277,7 +274,11 @@ pub(crate) fn compared(migration: &Migration) -> CompareReport {
             slot.samples.push(format!("{key}: {} / {}", sample.authority, sample.secondary));
         }
     }
-    out.compared = out.equal + out.different;
+    // Samples are uniform over all differences: each stands for its share of them.
+    let samples: u64 = causes.values().map(|c| c.count).sum();
+    for cause in causes.values_mut() {
+        cause.count = (cause.count * out.different).div_ceil(samples.max(1));
+    }
     out.causes = causes.into_values().collect();
     out.consistency_percent =
         (out.compared > 0).then(|| out.equal as f64 * 100.0 / out.compared as f64);

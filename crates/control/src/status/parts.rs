@@ -14,6 +14,7 @@ use crate::clock::rfc3339;
 use crate::dto::to_text;
 use crate::endpoint::{tls_mode, tls_name};
 use crate::evidence;
+use crate::observe::comparisons;
 use crate::world::World;
 
 pub(crate) fn writes(world: &World, look: &Look) -> Writes {
@@ -120,8 +121,8 @@ pub(crate) async fn rehearsal(world: &World, look: &Look) -> Option<Rehearsal> {
     })
 }
 
-pub(crate) fn checks(checks: &[api::Check], now: u64) -> ChecksSummary {
-    let mut sum = ChecksSummary::default();
+pub(crate) fn checks(checks: &[api::Check], running: bool, now: u64) -> ChecksSummary {
+    let mut sum = ChecksSummary { running, ..ChecksSummary::default() };
     for check in checks {
         let slot = match check.class {
             _ if check.waived.is_some() => &mut sum.waived,
@@ -217,13 +218,11 @@ pub(crate) fn divergence(world: &World, look: &Look) -> DivergenceStatus {
         out.verify_percent =
             running.then(|| (engine.verify.compared as f64 * 100.0 / all as f64).min(99.9));
     }
-    let (mut equal, mut all) = (0, 0);
-    for handle in world.interlays.handles() {
-        let counts = handle.stats().compare;
-        equal += counts.equal;
-        all += counts.equal + counts.different + counts.secondary_errors;
-    }
-    out.consistency_percent = (all > 0).then(|| equal as f64 * 100.0 / all as f64);
+    let counts = comparisons(world);
+    let all = counts.judged();
+    out.consistency_percent = (all > 0).then(|| counts.equal as f64 * 100.0 / all as f64);
+    out.compared_reads = all;
+    out.reads_not_there_yet = counts.missing;
     out
 }
 

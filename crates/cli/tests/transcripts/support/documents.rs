@@ -143,6 +143,7 @@ pub(crate) fn status() -> Status {
             blocker: 0,
             not_run: 0,
             waived: 1,
+            running: false,
             age_s: Some(720),
         },
         data: DataStatus {
@@ -158,6 +159,7 @@ pub(crate) fn status() -> Status {
             verify: "done".into(),
             last_verify: Some("2026-11-20T11:51:09Z".into()),
             consistency_percent: Some(100.0),
+            compared_reads: 1_840,
             ..DivergenceStatus::default()
         },
         source: SourceHealth {
@@ -252,6 +254,23 @@ pub(crate) fn trouble() -> Status {
     s.source.throttle_reason = Some("p99 of the target 61 ms is above 50 ms".into());
     s.source.client_errors_per_min = 0.4;
     s.source.direct_sessions = Some(3);
+    s
+}
+
+/// Reads are compared with a target that has next to nothing yet.
+pub(crate) fn early() -> Status {
+    let mut s = status();
+    s.writes.following = "no".into();
+    s.reads.secondary_ready = false;
+    s.checks = ChecksSummary { running: true, ..ChecksSummary::default() };
+    s.data = DataStatus { state: "idle".into(), ..DataStatus::default() };
+    s.divergence = DivergenceStatus {
+        verify: "idle".into(),
+        consistency_percent: Some(95.0),
+        compared_reads: 40,
+        reads_not_there_yet: 12_004,
+        ..DivergenceStatus::default()
+    };
     s
 }
 
