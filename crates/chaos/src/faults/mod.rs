@@ -232,12 +232,10 @@ fn connect(client: TcpStream, number: u64, shared: &Arc<Shared>) -> io::Result<(
 }
 
 impl Shared {
-    /// Forgets connections whose both parties have gone.
-    fn sweep(&self, gone: &TcpStream) {
-        let Ok(end) = gone.local_addr() else { return };
-        let ends = |link: &Link| [link.client.local_addr().ok(), link.server.local_addr().ok()];
+    /// Forgets a connection whose both parties have gone.
+    fn sweep(&self, gone: &Arc<Fate>) {
         self.links.lock().retain(|link| {
-            link.fate.half_open.load(Ordering::SeqCst) || !ends(link).contains(&Some(end))
+            link.fate.half_open.load(Ordering::SeqCst) || !Arc::ptr_eq(&link.fate, gone)
         });
     }
 }

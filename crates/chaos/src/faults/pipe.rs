@@ -71,7 +71,7 @@ fn write(
     mut to: TcpStream,
     queue: &Receiver<Piece>,
     shared: &Shared,
-    fate: &Fate,
+    fate: &Arc<Fate>,
 ) {
     let mut carried = 0_u64;
     while let Ok(piece) = queue.recv() {
@@ -100,5 +100,5 @@ fn write(
     }
     // The other direction may still be under way; both ends learn of the end by its closing.
     let _gone = to.shutdown(Shutdown::Both);
-    shared.sweep(&to);
+    shared.sweep(fate);
 }

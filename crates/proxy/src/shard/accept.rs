@@ -111,7 +111,7 @@ async fn prepare<P: Protocol>(
     mut stream: TcpStream,
     mut address: SocketAddr,
 ) -> Option<Prepared> {
-    stream.set_nodelay(true).ok()?;
+    super::alive::tune(&stream).ok()?;
     if shard.shared.config().proxy_protocol == ProxyProtocol::Required {
         address = read_header(&mut stream).await?.unwrap_or(address);
     }

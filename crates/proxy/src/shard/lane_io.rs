@@ -92,7 +92,7 @@ async fn open<P: Protocol>(
 
 async fn connect<P: Protocol>(endpoint: &Endpoint, lane: &Lane<P>) -> io::Result<Link> {
     let tcp = TcpStream::connect(&endpoint.spec.address).await?;
-    tcp.set_nodelay(true)?;
+    super::alive::tune(&tcp)?;
     lane.address.set(tcp.local_addr().ok());
     let (stream, write) = match &endpoint.tls {
         None => {

@@ -7,6 +7,7 @@
 //! sessions; `control` is what the handle asks for.
 
 mod accept;
+mod alive;
 mod barrier;
 mod client;
 mod compare;
