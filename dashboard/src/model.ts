@@ -160,6 +160,8 @@ export interface Status {
   source: {
     reachable: boolean;
     target_reachable: boolean;
+    source_trouble?: string;
+    target_trouble?: string;
     ping_ms?: number;
     p99_change_percent?: number;
     throttle_percent: number;

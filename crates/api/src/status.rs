@@ -182,7 +182,7 @@ pub struct PhaseStatus {
 pub struct PhaseMark {
     /// The phase.
     pub phase: Phase,
-    /// `done`, `now`, `todo`, `skipped`.
+    /// `done`, `now`, `todo`, `skipped`, `left` (reached, and left by the rollback).
     pub state: String,
 }
 
@@ -290,6 +290,12 @@ pub struct SourceHealth {
     pub reachable: bool,
     /// Whether the target answers.
     pub target_reachable: bool,
+    /// What is wrong with the source, in a few words; absent while its work succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_trouble: Option<String>,
+    /// What is wrong with the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_trouble: Option<String>,
     /// Round trip of our own ping to the source, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_ms: Option<f64>,

@@ -50,7 +50,8 @@ pub struct VerbOutcome {
 pub struct Effect {
     /// What happens.
     pub what: String,
-    /// What it touches: `writes`, `reads`, `source`, `target`, `state`, `clients`.
+    /// What it touches: `writes`, `reads`, `source`, `target`, `scratch` (records of nobody),
+    /// `state` (of the run alone), `clients`.
     pub touches: String,
     /// How long that is expected to take, where it can be estimated.
     #[serde(default, skip_serializing_if = "Option::is_none")]

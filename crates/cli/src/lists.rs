@@ -32,10 +32,16 @@ pub(crate) fn next(ctx: &mut Ctx<'_, '_>) -> Outcome {
     ctx.show::<Status>(&path, |io, _, status| {
         let paint = io.paint();
         if let Some(waiting) = &status.waiting_on {
-            let line = format!("# waiting: {} ({})", clean(&waiting.what), clean(&waiting.who));
+            let line = match waiting.kind.as_str() {
+                "nothing" => format!("# waiting for {}", clean(&waiting.what)),
+                _ => format!("# waiting: {} ({})", clean(&waiting.what), clean(&waiting.who)),
+            };
             io.say(&line);
         }
-        if status.next_steps.is_empty() {
+        let nothing = status.waiting_on.as_ref().is_some_and(|w| w.kind == "nothing");
+        if status.next_steps.is_empty() && nothing {
+            io.say("# there is nothing left to do");
+        } else if status.next_steps.is_empty() {
             io.say("# nothing to type; it moves by itself: exodus status -w");
         }
         for step in &status.next_steps {

@@ -19,6 +19,7 @@ fn severity(kind: &str, fields: &Map<String, Value>) -> &'static str {
         "table_published" | "evidence_added" | "resumed" => "info",
         "authority_moved" if text(fields, "at_risk") != "0" => "alarm",
         "worker_failed" | "criterion_failed" | "feed_lost" | "flip_undone" => "warning",
+        "cleaned_up" if fields.contains_key("error") => "warning",
         "rollback_blocked" => "alarm",
         _ => "notice",
     }
@@ -28,14 +29,27 @@ fn text(fields: &Map<String, Value>, key: &str) -> String {
     match fields.get(key) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(all)) => {
+            let all = all.iter().map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
+            all.collect::<Vec<_>>().join(", ")
+        }
         Some(other) => other.to_string(),
     }
 }
 
+/// What happened, in a sentence. A field that is missing leaves its part of it out.
 fn sentence(kind: &str, fields: &Map<String, Value>) -> String {
     let f = |key: &str| text(fields, key);
+    // ` word value`, or nothing where there is no value.
+    let with = |word: &str, key: &str| match f(key) {
+        value if value.is_empty() => String::new(),
+        value => format!("{word}{value}"),
+    };
+    let by = || with(" by ", "by");
+    let why = || with(": ", "why");
     match kind {
-        "step_entered" => format!("step {} entered from {}", f("step"), f("from")),
+        "step_entered" => format!("step{} entered{}", with(" ", "step"), with(" from ", "from")),
+        "step_retried" => format!("the step is tried again{}", by()),
         "table_published" if f("frozen") == "true" => {
             format!("epoch {}: {} decides, writes wait", f("epoch"), f("authority"))
         }
@@ -46,16 +60,51 @@ fn sentence(kind: &str, fields: &Map<String, Value>) -> String {
             format!("{} attempt {} done, pause {} ms", f("kind"), f("attempt"), f("pause_ms"))
         }
         "flip_undone" => {
-            format!("{} attempt {} undone: {}", f("kind"), f("attempt"), f("reason"))
+            format!("{} attempt {} undone{}", f("kind"), f("attempt"), with(": ", "reason"))
+        }
+        "rollback_asked" => {
+            let loss =
+                if f("accept_loss") == "true" { ", losing what only the target has" } else { "" };
+            let (from, reason) = (with(" at step ", "from"), with(": ", "reason"));
+            format!("rollback asked{}{from}{loss}{reason}", by())
         }
         "evidence_added" => format!("{} evidence: {}", f("kind"), f("outcome")),
+        "evidence_stale" => format!("{} evidence no longer counts", f("kind")),
+        "approvals_void" => {
+            format!("approvals of gate {} are void: their evidence changed", f("gate"))
+        }
+        "approval_wanted" => format!("gate {} wants {} approval(s)", f("gate"), f("missing")),
+        "approved" | "rejected" => format!("gate {} {kind}{}{}", f("gate"), by(), why()),
+        "revoked" => format!("gate {}: approval withdrawn{}{}", f("gate"), by(), why()),
+        "waived" => format!("{} evidence waived{}{}", f("kind"), by(), why()),
+        "held" => format!("held{}{}", by(), why()),
+        "released" => format!("released{}", by()),
+        "panicked" => format!("panic{}: everything passes to the {}", by(), f("authority")),
+        "incident_held" => format!("incident held open{}{}", by(), why()),
+        "incident_released" => format!("incident over{}", by()),
         "criterion_failed" => format!("criterion {} failed: {}", f("name"), f("numbers")),
         "worker_failed" => format!("{} failed: [{}] {}", f("worker"), f("code"), f("why")),
-        "approval_wanted" => format!("gate {} wants {} approval(s)", f("gate"), f("missing")),
+        "feed_lost" => format!("the change feed of the {} is lost", f("side")),
+        "feed_restored" => format!("the change feed of the {} delivers again", f("side")),
+        "traffic_set" => format!("reads: {} % on the target{}", f("reads_percent"), by()),
         "backfill_done" => "the first copy is complete".to_owned(),
         "resumed" => format!("went on at step {} after a start", f("step")),
+        "config_changed" => format!("the config changed (digest {})", f("digest")),
+        "preflight_done" => {
+            format!("checks: {} block, {} are risks, {} pass", f("blocker"), f("risk"), f("pass"))
+        }
+        "rehearsal_began" => format!("rollback rehearsal began{}", by()),
+        "rehearsal_done" => format!("rollback rehearsal{}", with(": ", "summary")),
+        "cleaned_up" if fields.contains_key("error") => {
+            format!("the {} could not be cleaned up: {}", f("side"), f("error"))
+        }
+        "cleaned_up" => match f("removed") {
+            none if none.is_empty() => format!("nothing of ours was left on the {}", f("side")),
+            removed => format!("removed from the {}: {removed}", f("side")),
+        },
         _ => {
-            let fields: Vec<_> = fields.keys().map(|k| format!("{k} {}", f(k))).collect();
+            let fields = fields.iter().filter(|(k, _)| !f(k).is_empty());
+            let fields: Vec<_> = fields.map(|(k, _)| format!("{k} {}", f(k))).collect();
             format!("{} {}", kind.replace('_', " "), fields.join(", ")).trim_end().to_owned()
         }
     }
@@ -91,4 +140,43 @@ pub(crate) fn new(scope: &str, at_ms: u64, kind: &str, fields: Value) -> store::
         kind: kind.to_owned(),
         payload: payload(kind, fields).to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(kind: &str, fields: Value) -> String {
+        let Value::Object(fields) = fields else { panic!("not an object") };
+        sentence(kind, &fields)
+    }
+
+    #[test]
+    fn sentences_have_no_holes() {
+        let check = |kind, fields: Value, expect: &str| assert_eq!(said(kind, fields), expect);
+        check(
+            "step_entered",
+            json!({"step": "tap", "from": "setup"}),
+            "step tap entered from setup",
+        );
+        check("step_entered", json!({"step": "setup", "from": ""}), "step setup entered");
+        check("step_entered", json!({}), "step entered");
+        check(
+            "rollback_asked",
+            json!({"by": "ann", "reason": "", "from": "reads", "accept_loss": "false"}),
+            "rollback asked by ann at step reads",
+        );
+        check("held", json!({"by": "ann", "why": ""}), "held by ann");
+        check(
+            "cleaned_up",
+            json!({"side": "source", "removed": []}),
+            "nothing of ours was left on the source",
+        );
+        check(
+            "cleaned_up",
+            json!({"side": "source", "removed": ["a", "b"]}),
+            "removed from the source: a, b",
+        );
+        check("something_new", json!({"a": 1, "b": ""}), "something new a 1");
+    }
 }

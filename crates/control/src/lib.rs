@@ -13,6 +13,7 @@
 mod act;
 mod auth;
 mod bundle;
+mod cleaned;
 mod clock;
 pub mod config;
 mod dto;

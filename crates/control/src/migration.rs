@@ -19,6 +19,7 @@ use store::Store;
 use workflow::{Node, Plan, RunState, table_for};
 
 use crate::act::{Doer, reconcile_fence};
+use crate::cleaned;
 use crate::clock::Clock;
 use crate::config::{self, Document};
 use crate::endpoint;
@@ -77,6 +78,7 @@ impl Migration {
             clock: Arc::clone(&common.clock),
             interlays,
         });
+        world.set_cleaned(cleaned::load(store.as_ref(), &world.id).await?);
         let specs = specs(&world)?;
         listen(&world, &specs, &journal)?;
 

@@ -3,13 +3,15 @@
 
 mod actions;
 mod parts;
+mod phase;
 
 use std::sync::Arc;
 
 use model::Side;
 use store::EventQuery;
-use workflow::{Place, Plan, RunState, table_for, waiting_on};
+use workflow::{Place, Plan, RunState, waiting_on};
 
+use crate::cleaned::Cleaned;
 use crate::clock::rfc3339;
 use crate::events;
 use crate::migration::Migration;
@@ -49,6 +51,8 @@ pub(crate) struct Look {
     pub(crate) plan: Plan,
     pub(crate) run: Option<RunState>,
     pub(crate) engine: Option<engine::Status>,
+    /// The cleanup after this run, once there was one.
+    pub(crate) cleaned: Option<Cleaned>,
     pub(crate) sum: crate::observe::Sum,
     pub(crate) rates: crate::observe::Rates,
 }
@@ -65,8 +69,11 @@ impl Look {
         if let Some(run) = &mut run {
             run.now_ms = run.now_ms.max(now);
         }
+        let over = run.as_ref().filter(|run| run.place().is_final());
+        let cleaned = over.and_then(|run| world.cleaned().filter(|c| c.run == run.run));
         Self {
             now,
+            cleaned,
             plan: snapshot.plan.clone(),
             run,
             engine: world.engine().map(|e| e.status()),
@@ -105,7 +112,7 @@ pub(crate) async fn build(migration: &Arc<Migration>) -> anyhow::Result<api::Sta
         writes: parts::writes(world, &look),
         reads: parts::reads(world, &look),
         undo: parts::undo(&look, parts::rehearsal(world, &look).await),
-        phase: phase_status(&look),
+        phase: phase::status(&look),
         waiting_on: waiting(&look),
         allowed_actions: allowed_actions(&look),
         next_steps: next_steps(&look),
@@ -125,7 +132,7 @@ pub(crate) fn summary(migration: &Migration) -> api::MigrationSummary {
     let look = Look::at(migration);
     let world = &migration.world;
     let document = world.document.load();
-    let phase = phase_status(&look);
+    let phase = phase::status(&look);
     let writes = parts::writes(world, &look);
     let undo = parts::undo(&look, None);
     api::MigrationSummary {
@@ -150,6 +157,9 @@ pub(crate) fn summary(migration: &Migration) -> api::MigrationSummary {
 /// What the run waits for.
 pub(crate) fn waiting(look: &Look) -> Option<api::Waiting> {
     let run = look.run.as_ref()?;
+    if let Some(cleaned) = &look.cleaned {
+        return Some(over(run, cleaned, look.sum.connections));
+    }
     let waits = waiting_on(&look.plan, run);
     let kind = match (&run.saga, run.place()) {
         (Some(_), _) => "barrier",
@@ -182,6 +192,33 @@ pub(crate) fn waiting(look: &Look) -> Option<api::Waiting> {
     })
 }
 
+/// A run that is over and was cleaned up waits for nothing, unless something of ours is left.
+fn over(run: &RunState, cleaned: &Cleaned, connections: u64) -> api::Waiting {
+    let (kind, what, command) = match (cleaned.left.as_slice(), connections) {
+        ([], 0) => ("nothing", "nothing: the run is over and nothing of ours is left".into(), None),
+        ([], n) => {
+            let what = format!(
+                "nothing: the run is over and nothing of ours is left on either side; {n} clients \
+                 still come through the interlay, which goes on passing them to the {}",
+                run.authority.default
+            );
+            ("nothing", what, None)
+        }
+        (left, _) => {
+            let what = format!("something of ours is left: {}", left.join("; "));
+            ("operator", what, Some(workflow::command(run, "cleanup")))
+        }
+    };
+    let who = if command.is_some() { "operator" } else { "nobody" };
+    api::Waiting {
+        kind: kind.to_owned(),
+        what,
+        since: rfc3339(cleaned.at_ms),
+        who: who.to_owned(),
+        command,
+    }
+}
+
 /// What shows parked records, with why and what to do.
 const LOOK_AT_PARKED: &str = "queue peek";
 
@@ -191,104 +228,6 @@ fn parked_in_the_way(look: &Look, run: &RunState) -> Option<usize> {
     let stands = run.place() == Place::Seeding && run.backfilled && !run.following.in_step;
     let rest = run.following.pending == 0 && depth.parked > 0;
     (stands && rest).then_some(depth.parked)
-}
-
-const BAR: [Place; 6] =
-    [Place::Setup, Place::Analyze, Place::Compare, Place::Smoke, Place::Seeding, Place::WarmSource];
-
-fn phase_status(look: &Look) -> api::PhaseStatus {
-    let Some(run) = &look.run else {
-        return api::PhaseStatus {
-            phase: None,
-            step: "none".to_owned(),
-            title: "no run was started".to_owned(),
-            state: "waiting".to_owned(),
-            since: rfc3339(look.now),
-            bar: Vec::new(),
-            soak_left_s: None,
-            cause: None,
-        };
-    };
-    let place = run.place();
-    let now = place.phase();
-    let mark = |of: Place| {
-        let (of, here) = (of.phase(), now);
-        let state = match () {
-            () if of == here => "now",
-            () if here != model::Phase::Rollback && of < here => "done",
-            () => "todo",
-        };
-        api::PhaseMark { phase: phase(of), state: state.to_owned() }
-    };
-    let mut bar: Vec<_> = BAR.into_iter().map(mark).collect();
-    if now == model::Phase::Rollback {
-        let state = "now".to_owned();
-        bar.insert(5, api::PhaseMark { phase: api::Phase::Rollback, state });
-    }
-    let soak_end = run.since_ms + look.plan.soak_ms;
-    let soaks = matches!(place, Place::Reads | Place::ServingTarget) && soak_end > look.now;
-    api::PhaseStatus {
-        phase: Some(phase(now)),
-        step: place.as_str().to_owned(),
-        title: title(look, run),
-        state: state_of(run).to_owned(),
-        since: rfc3339(run.since_ms),
-        bar,
-        soak_left_s: soaks.then(|| (soak_end - look.now).div_ceil(1_000)),
-        cause: cause(run),
-    }
-}
-
-fn state_of(run: &RunState) -> &'static str {
-    match run.place() {
-        Place::Finalized => "finalized",
-        Place::Abandoned => "abandoned",
-        Place::RolledBack => "rolled_back",
-        Place::RollbackBlocked => "failed",
-        _ if run.panicked.is_some() => "panicked",
-        _ if run.held.is_some() => "held",
-        _ if run.failure.is_some() && run.retry_at_ms.is_none() => "failed",
-        _ => "running",
-    }
-}
-
-fn cause(run: &RunState) -> Option<String> {
-    let held = run.panicked.as_ref().or(run.held.as_ref());
-    let failed = run.failure.as_ref().map(|f| format!("[{}] {}", f.code, f.why));
-    let rolled = run.rollback_asked.as_ref().filter(|a| !a.reason.is_empty());
-    let last = run.history.back().and_then(|a| a.reason.clone());
-    failed
-        .or_else(|| held.map(|h| format!("{}: {}", h.by, h.reason)))
-        .or_else(|| rolled.map(|r| format!("{}: {}", r.by, r.reason)))
-        .or(last)
-}
-
-fn title(look: &Look, run: &RunState) -> String {
-    let words = match run.place() {
-        Place::Setup => "deployed; nothing is observed yet",
-        Place::Tap => "a copy of the traffic is observed",
-        Place::Analyze => "traffic passes and is profiled",
-        Place::Compare => "reads are mirrored and compared",
-        Place::Smoke => "smoke tests on the target",
-        Place::Rehearsal => "rehearsing the rollback",
-        Place::Seeding => "copying and catching up",
-        Place::Verifying => "comparing record by record",
-        Place::Tenants => "moving tenants",
-        Place::ReadyToCutover => "ready for the authority to move",
-        Place::CuttingOver => "the barrier is under way",
-        Place::ServingTarget => "the target decides",
-        Place::WarmSource => "committed; the source follows until the window ends",
-        Place::Finalized => "finalized: the target is the only system",
-        Place::RollingBack => "authority returns to the source",
-        Place::RolledBack => "rolled back: the source decides",
-        Place::RollbackBlocked => "the rollback is blocked",
-        Place::Abandoned => "abandoned: the source stays",
-        Place::Reads => {
-            let percent = table_for(&look.plan, run).reads.percent;
-            return format!("{percent} % of the reads on the target");
-        }
-    };
-    words.to_owned()
 }
 
 fn warnings(migration: &Migration, look: &Look, checks: &[api::Check]) -> Vec<api::Warning> {
@@ -313,6 +252,13 @@ fn warnings(migration: &Migration, look: &Look, checks: &[api::Check]) -> Vec<ap
         warn("EXO-ENG-004", error);
     }
     if let Some(engine) = &look.engine {
+        for which in [Side::Source, Side::Target] {
+            let status = &engine.sides[which.index()];
+            if let Some(error) = status.last_error.as_ref().filter(|_| status.failures > 0) {
+                let (code, what) = error.split_once(": ").unwrap_or(("EXO-PRE-006", error));
+                warn(code, format!("the {which}: {what}"));
+            }
+        }
         if let Some(stalled) = &engine.stalled {
             warn("EXO-ENG-007", stalled.clone());
         }
@@ -354,4 +300,27 @@ pub(crate) fn authority(migration: &Migration) -> api::AuthorityLine {
 /// The undo meter without the last rehearsal's numbers.
 pub(crate) fn undo_now(look: &Look) -> api::Undo {
     parts::undo(look, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_the_cleanup_nothing_is_asked_for_unless_something_is_left() {
+        let run = RunState::new("r", "m", "somebody", 0);
+        let cleaned = |left: &[&str]| Cleaned {
+            run: "r".to_owned(),
+            at_ms: 0,
+            left: left.iter().map(|l| (*l).to_owned()).collect(),
+        };
+        let done = over(&run, &cleaned(&[]), 0);
+        assert_eq!((done.kind.as_str(), done.command), ("nothing", None));
+        let passing = over(&run, &cleaned(&[]), 3);
+        assert_eq!((passing.kind.as_str(), passing.command), ("nothing", None));
+        assert!(passing.what.contains("3 clients"), "{}", passing.what);
+        let left = over(&run, &cleaned(&["target: it does not answer"]), 0);
+        assert_eq!(left.command.as_deref(), Some("exodus cleanup --yes -m m"));
+        assert!(left.what.contains("it does not answer"), "{}", left.what);
+    }
 }

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use workflow::{Fact, Node};
 
 use crate::act::Workers;
+use crate::cleaned::Cleaned;
 use crate::clock::Clock;
 use crate::config::Document;
 use crate::events;
@@ -44,6 +45,7 @@ pub(crate) struct World {
     errors: Mutex<[Option<String>; 3]>,
     can_fence: Mutex<BTreeSet<Side>>,
     rehearsal: Mutex<Option<CancellationToken>>,
+    cleaned: Mutex<Option<Cleaned>>,
     /// Runs of the checks under way.
     checking: Arc<AtomicUsize>,
     pub(crate) seen: Seen,
@@ -90,6 +92,7 @@ impl World {
             errors: Mutex::default(),
             can_fence: Mutex::default(),
             rehearsal: Mutex::default(),
+            cleaned: Mutex::default(),
             checking: Arc::default(),
             seen: Seen::default(),
             stop: CancellationToken::new(),
@@ -186,6 +189,15 @@ impl World {
         let datasets =
             (!include.is_empty()).then(|| include.iter().map(|d| Dataset::new(d)).collect());
         Filter { datasets, keys: None }
+    }
+
+    pub(crate) fn set_cleaned(&self, cleaned: Option<Cleaned>) {
+        *self.cleaned.lock() = cleaned;
+    }
+
+    /// The last cleanup of this migration.
+    pub(crate) fn cleaned(&self) -> Option<Cleaned> {
+        self.cleaned.lock().clone()
     }
 
     /// The checks are being run until what is returned is dropped.

@@ -125,7 +125,7 @@ pub(crate) async fn heal(engine: Arc<Engine>, side: Side) {
                 engine.meet(side, &probe.incarnation).await;
                 state.recovered();
             }
-            Err(error) => state.still_failing(&error.to_string(), engine.parts.config.backoff),
+            Err(error) => state.still_failing(&error, engine.parts.config.backoff),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use family::{Doubt, PortError};
+use family::{Doubt, PortError, Trouble};
 use journal::key_hash;
 use model::{Key, Side};
 use parking_lot::Mutex;
@@ -43,6 +43,7 @@ struct Health {
     failures: u32,
     open_until: Option<Instant>,
     last_error: Option<String>,
+    trouble: Option<Trouble>,
 }
 
 #[derive(Default)]
@@ -75,17 +76,19 @@ impl SideState {
             health.open_until = Some(Instant::now() + delay);
         }
         health.last_error = Some(error.to_string());
+        health.trouble = Some(error.trouble);
         drop(health);
         self.well.send_replace(false);
     }
 
     /// The medic's probe failed.
-    pub(crate) fn still_failing(&self, error: &str, backoff: (Duration, Duration)) {
+    pub(crate) fn still_failing(&self, error: &PortError, backoff: (Duration, Duration)) {
         let mut health = self.health.lock();
         let delay = backoff.0.saturating_mul(1 << health.failures.min(20)).min(backoff.1);
         health.failures = health.failures.saturating_add(1);
         health.open_until = Some(Instant::now() + delay);
-        health.last_error = Some(error.to_owned());
+        health.last_error = Some(error.to_string());
+        health.trouble = Some(error.trouble);
     }
 
     /// The medic's probe succeeded. The count of failures stays until real work succeeds, so a
@@ -101,6 +104,7 @@ impl SideState {
         if health.open_until.is_none() && health.failures > 0 {
             health.failures = 0;
             health.last_error = None;
+            health.trouble = None;
         }
     }
 
@@ -200,6 +204,7 @@ impl SideState {
                 Some(_) => BreakerState::Probing,
             },
             last_error: health.last_error.clone(),
+            trouble: health.trouble,
             failures: health.failures,
             ping_p99_us: self.ping_p99_us(),
             feed: self.feed.state(),

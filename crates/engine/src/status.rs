@@ -110,6 +110,8 @@ pub struct SideStatus {
     pub breaker: BreakerState,
     /// Its last error and how often it failed in a row.
     pub last_error: Option<String>,
+    /// What kind of error that was: a server that answers and refuses is not one that is gone.
+    pub trouble: Option<family::Trouble>,
     /// See `last_error`.
     pub failures: u32,
     /// p99 of recent round trips, in microseconds; `None` before the first.

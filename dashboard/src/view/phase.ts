@@ -5,7 +5,7 @@ import { clean, millis, since, words } from "../format";
 import type { AllowedAction, Status } from "../model";
 import type { Part } from "./strip";
 
-const MARKS: Record<string, string> = { done: "✓", now: "▶", skipped: "–", todo: "·" };
+const MARKS: Record<string, string> = { done: "✓", now: "▶", skipped: "–", todo: "·", left: "↩" };
 
 export function phase(): Part {
   const list = h("ol", { class: "phases", "aria-label": "Phases" });
@@ -70,7 +70,7 @@ export function waiting(act: (action: AllowedAction) => void): Part {
     update(s) {
       const w = s.waiting_on;
       say(what, w === undefined ? "Nothing; it moves by itself." : clean(w.what));
-      say(who, w === undefined ? "" : `for ${since(w.since)} · ${words(w.who)} can end it`);
+      say(who, w === undefined || w.kind === "nothing" ? "" : `for ${since(w.since)} · ${words(w.who)} can end it`);
       const next = s.next_steps[0];
       const text = w?.command ?? next?.command ?? "";
       show(line, text !== "");

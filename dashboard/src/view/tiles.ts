@@ -17,7 +17,8 @@ export function tiles(): Part {
     element,
     update(s) {
       same.set(sameHead(s), sameRows(s), s.divergence.open > 0);
-      const down = !s.source.reachable || !s.source.target_reachable;
+      const { reachable, target_reachable, source_trouble, target_trouble } = s.source;
+      const down = !reachable || !target_reachable || source_trouble !== undefined || target_trouble !== undefined;
       hurting.set(hurtingHead(s), hurtingRows(s), down || s.source.client_errors_per_min > 0);
       far.set(farHead(s), farRows(s), s.data.failed > 0 || s.data.state === "stalled");
       far.meter(s.data.state === "idle" ? null : { part: s.data.state === "done" ? 100 : Math.min(99.9, s.data.percent) });
@@ -54,6 +55,9 @@ function sameRows(s: Status): Row[] {
 }
 
 function hurtingHead(s: Status): string {
+  const { source_trouble: source, target_trouble: target } = s.source;
+  if (source !== undefined) return `SOURCE ${clean(source).toUpperCase()}`;
+  if (target !== undefined) return `TARGET ${clean(target).toUpperCase()}`;
   if (!s.source.reachable) return "SOURCE DOES NOT ANSWER";
   if (!s.source.target_reachable) return "TARGET DOES NOT ANSWER";
   const errors = s.source.client_errors_per_min;

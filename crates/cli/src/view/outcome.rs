@@ -38,7 +38,11 @@ pub(crate) fn write(io: &mut Io<'_>, format: Format, outcome: &VerbOutcome) -> i
 /// it is advice and not data.
 pub(crate) fn next(io: &mut Io<'_>, envelope: &Envelope<Value>) -> io::Result<()> {
     if let Some(waiting) = &envelope.waiting_on {
-        io.say(&format!("waiting: {} ({})", clean(&waiting.what), clean(&waiting.who)));
+        if waiting.kind == "nothing" {
+            io.say(&format!("waiting for {}", clean(&waiting.what)));
+        } else {
+            io.say(&format!("waiting: {} ({})", clean(&waiting.what), clean(&waiting.who)));
+        }
     }
     for step in envelope.next_steps.iter().take(2) {
         io.say(&format!("next: {}    # {}", clean(&step.command), clean(&step.why)));

@@ -212,6 +212,9 @@ fn phase(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>> {
     let mut second = vec![clean(&p.title), state_word(p, paint), lasting(&p.since, now)];
     second.extend(p.soak_left_s.map(|s| format!("{} to soak", millis(s * 1000))));
     let cause = p.cause.as_ref().map(|c| format!("cause: {}", clean(c)));
+    if p.phase.is_none() {
+        return vec![vec![clean(&p.title)]];
+    }
     vec![vec![bar(p, paint)], second, cause.into_iter().collect()]
 }
 
@@ -222,6 +225,7 @@ fn bar(phase: &PhaseStatus, paint: Paint) -> String {
             "done" => format!("✓{name}"),
             "now" => paint.bold(&format!("▶{}", name.to_uppercase())),
             "skipped" => paint.dim(&format!("–{name}")),
+            "left" => paint.warn(&format!("↩{name}")),
             _ => paint.dim(&format!("·{name}")),
         }
     });
@@ -245,7 +249,9 @@ fn waiting(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>> {
         None => groups.push(vec!["nothing; it moves by itself".to_owned()]),
         Some(w) => {
             groups.push(vec![clean(&w.what), lasting(&w.since, now)]);
-            groups.push(vec![format!("{} can end it", clean(&w.who))]);
+            if w.kind != "nothing" {
+                groups.push(vec![format!("{} can end it", clean(&w.who))]);
+            }
             shown = w.command.as_deref();
         }
     }
@@ -365,8 +371,14 @@ fn divergence(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>>
 fn source(status: &Status, paint: Paint) -> Vec<Vec<String>> {
     let s = &status.source;
     let mut facts = Vec::new();
-    for (name, up) in [("source", s.reachable), ("target", s.target_reachable)] {
-        if !up {
+    let sides = [
+        ("source", s.reachable, &s.source_trouble),
+        ("target", s.target_reachable, &s.target_trouble),
+    ];
+    for (name, up, trouble) in sides {
+        if let Some(trouble) = trouble {
+            facts.push(paint.bad(&format!("{name} {}", shout(trouble))));
+        } else if !up {
             facts.push(paint.bad(&format!("{name} DOES NOT ANSWER")));
         }
     }
@@ -393,6 +405,12 @@ fn source(status: &Status, paint: Paint) -> Vec<Vec<String>> {
         )));
     }
     vec![facts]
+}
+
+/// The verdict in capitals, what explains it as it is: `REFUSES WRITES: out of memory`.
+fn shout(trouble: &str) -> String {
+    let (verdict, why) = trouble.split_at(trouble.find(':').unwrap_or(trouble.len()));
+    format!("{}{}", clean(verdict).to_uppercase(), clean(why))
 }
 
 fn rate(per_second: f64, unit: &str) -> String {

@@ -8,7 +8,7 @@ use api::{Effect, Verb, VerbOutcome};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use support::documents::{
-    checks, early, envelope, event, fleet, problem, status, summary, trouble,
+    checks, early, envelope, event, fleet, over, problem, rolled_back, status, summary, trouble,
 };
 use support::{COLOUR, FakeServer, NARROW, PIPE, WIDE, exodus, offline, until};
 
@@ -62,6 +62,18 @@ fn status_at_120_columns() {
 fn reads_of_records_that_were_not_copied_are_no_disagreement() {
     let shown = exodus(&with_status(&early()), NARROW, "status").to_string();
     assert_snapshot!(shown);
+}
+
+#[test]
+fn a_run_that_went_back_shows_how_far_it_came() {
+    assert_snapshot!(exodus(&with_status(&rolled_back()), NARROW, "status"));
+}
+
+#[test]
+fn a_run_that_is_over_asks_for_nothing() {
+    let server = with_status(&over());
+    assert_snapshot!("over_status", exodus(&server, NARROW, "status"));
+    assert_snapshot!("over_next", exodus(&server, PIPE, "next"));
 }
 
 #[test]

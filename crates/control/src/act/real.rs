@@ -56,17 +56,20 @@ impl Doer {
     fn cleanup(&self) {
         let world = Arc::clone(&self.world);
         world.spawn(async move |world| {
+            let mut left = Vec::new();
             for side in [Side::Source, Side::Target] {
                 let fields = match clean(&world, side).await {
                     Ok(removed) => serde_json::json!({
                         "side": side.as_str(), "removed": removed,
                     }),
-                    Err(error) => serde_json::json!({
-                        "side": side.as_str(), "error": error,
-                    }),
+                    Err(error) => {
+                        left.push(format!("{side}: {error}"));
+                        serde_json::json!({ "side": side.as_str(), "error": error })
+                    }
                 };
                 world.emit("cleaned_up", fields).await;
             }
+            world.note_cleaned(left).await;
         });
     }
 }

@@ -136,6 +136,11 @@ pub(crate) fn next_steps(look: &Look) -> Vec<api::NextStep> {
             why: "no run was started".to_owned(),
         }];
     };
+    if look.cleaned.is_some() {
+        let waits = super::waiting(look);
+        let left = waits.and_then(|w| Some(api::NextStep { command: w.command?, why: w.what }));
+        return left.into_iter().collect();
+    }
     let one = next(&look.plan, run);
     let mut steps = vec![api::NextStep { command: one.command, why: one.effect }];
     if let Some(waits) = super::waiting(look)

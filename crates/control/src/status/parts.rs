@@ -5,6 +5,7 @@ use api::{
     Reads, Rehearsal, SideLatency, SourceHealth, Undo, Writes,
 };
 use engine::{FeedState, WorkState};
+use family::Trouble;
 use model::{DivergenceState, Side};
 use routing::Freeze;
 use workflow::{EvidenceKind, LagFacts, Place};
@@ -226,11 +227,35 @@ pub(crate) fn divergence(world: &World, look: &Look) -> DivergenceStatus {
     out
 }
 
+/// Whether a side that is in trouble answers at all, and what is wrong with it. `None` while its
+/// work succeeds, and for a target that was not named yet.
+fn trouble(world: &World, look: &Look, which: Side) -> Option<(bool, &'static str)> {
+    const GONE: (bool, &str) = (false, "does not answer");
+    if let Some(engine) = &look.engine {
+        let status = &engine.sides[which.index()];
+        return (status.failures > 0).then(|| status.trouble.map_or(GONE, named));
+    }
+    let named = which == Side::Source || world.document.load().target.is_some();
+    (named && world.database(which).is_none() && world.error(which).is_some()).then_some(GONE)
+}
+
+/// A server that answers and refuses is not one that is gone: the remedy is another.
+const fn named(trouble: Trouble) -> (bool, &'static str) {
+    match trouble {
+        Trouble::Unreachable => (false, "does not answer"),
+        Trouble::Full => (true, "refuses writes: out of memory or disk"),
+        Trouble::Denied => (true, "refuses us: wrong credentials or a missing right"),
+        Trouble::Rejected => (true, "refuses what it is sent"),
+        Trouble::Protocol => (true, "answers what the protocol does not allow"),
+        Trouble::Unsupported => (true, "lacks a command that is needed"),
+        Trouble::Replaced => (true, "was replaced, or takes no writes"),
+    }
+}
+
 pub(crate) fn source(world: &World, look: &Look) -> SourceHealth {
-    let reachable = |which: Side| match &look.engine {
-        Some(engine) => engine.sides[which.index()].failures == 0,
-        None => world.database(which).is_some(),
-    };
+    let trouble = |which: Side| trouble(world, look, which);
+    let answers = |which: Side| trouble(which).is_none_or(|(answers, _)| answers);
+    let says = |which: Side| trouble(which).map(|(_, says)| says.to_owned());
     let engine = look.engine.as_ref();
     let ping = engine.and_then(|e| e.sides[Side::Source.index()].ping_p99_us);
     let throttle = engine.map(|e| &e.throttle);
@@ -248,8 +273,10 @@ pub(crate) fn source(world: &World, look: &Look) -> SourceHealth {
     };
     let minutes = (look.rates.over_ms as f64 / 60_000.0).max(1.0 / 60.0);
     SourceHealth {
-        reachable: reachable(Side::Source),
-        target_reachable: reachable(Side::Target),
+        reachable: answers(Side::Source),
+        target_reachable: answers(Side::Target),
+        source_trouble: says(Side::Source),
+        target_trouble: says(Side::Target),
         ping_ms: ping.map(|us| us as f64 / 1_000.0),
         p99_change_percent: None,
         throttle_percent: granted,
@@ -330,4 +357,16 @@ pub(crate) fn interlays(world: &World) -> Vec<api::Interlay> {
         }
     };
     world.interlays.handles().iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_server_is_not_called_gone() {
+        assert_eq!(named(Trouble::Unreachable), (false, "does not answer"));
+        let (answers, says) = named(Trouble::Full);
+        assert!(answers && says.contains("out of memory"), "{says}");
+    }
 }

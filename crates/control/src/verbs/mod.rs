@@ -153,7 +153,7 @@ fn effects(asked: &Asked<'_>, look: &Look) -> Vec<Effect> {
     if let Some(steps) = run::barrier(asked, look) {
         out.extend(steps);
     } else {
-        let touches = run::touches(asked.verb).to_owned();
+        let touches = run::touches(asked.verb, &look.plan, look.run.as_ref()).to_owned();
         out.push(Effect { what, touches, estimated_ms: None });
     }
     out

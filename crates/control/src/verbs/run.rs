@@ -2,7 +2,7 @@
 
 use api::{Effect, Problem, Verb};
 use model::{ReadMode, Side, Tenant};
-use workflow::{Gate, Place, Verb as Want};
+use workflow::{Gate, Place, Plan, RunState, Step, Verb as Want, ahead};
 
 use super::{Asked, Done, Outcome, by, problem};
 use crate::dto::from_text;
@@ -164,16 +164,30 @@ pub(super) const fn undo_of(verb: Verb) -> Option<&'static str> {
     }
 }
 
-/// What a verb touches, for its effect.
-pub(super) const fn touches(verb: Verb) -> &'static str {
-    match verb {
-        Verb::Rollback | Verb::Advance | Verb::TenantMove | Verb::TenantReturn => "writes",
-        Verb::TrafficSet | Verb::TrafficPin | Verb::TrafficUnpin | Verb::StepBack | Verb::Panic => {
-            "reads"
-        }
-        Verb::DiffRepair | Verb::SmokeRun => "target",
-        Verb::PreflightRun | Verb::VerifyRun => "source",
-        Verb::InterlayDrain => "clients",
+/// What a verb touches at this place of the run, for its effect.
+pub(super) fn touches(verb: Verb, plan: &Plan, run: Option<&RunState>) -> &'static str {
+    let back = |run: &RunState| match () {
+        () if run.target_decides_something() => "writes",
+        () if run.reads_percent > 0 => "reads",
+        () => "state",
+    };
+    match (verb, run) {
+        (Verb::Advance | Verb::Retry, Some(run)) => match ahead(plan, run) {
+            Some(Step::CuttingOver) => "writes",
+            Some(Step::Tenants) if run.step == Step::Tenants => "writes",
+            Some(Step::Reads { .. }) => "reads",
+            Some(Step::Compare | Step::Smoke | Step::Seeding) => "target",
+            Some(Step::Tap) => "source",
+            _ => "state",
+        },
+        (Verb::Rollback | Verb::StepBack, Some(run)) => back(run),
+        (Verb::TenantMove | Verb::TenantReturn, _) => "writes",
+        (Verb::TrafficSet | Verb::TrafficPin | Verb::TrafficUnpin | Verb::Panic, _) => "reads",
+        (Verb::DiffRepair | Verb::SmokeRun, _) => "target",
+        (Verb::PreflightRun | Verb::VerifyRun, _) => "source",
+        (Verb::Rehearse, _) => "scratch",
+        (Verb::Cleanup, _) => "target",
+        (Verb::InterlayDrain, _) => "clients",
         _ => "state",
     }
 }
@@ -217,4 +231,31 @@ pub(super) fn barrier(asked: &Asked<'_>, look: &Look) -> Option<Vec<Effect>> {
         step(format!("move sessions to the {to} and release writes"), "clients", Some(20)),
         step(format!("pause budget {budget} ms, else it undoes itself"), "writes", None),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::Strategy;
+    use workflow::Environment;
+
+    #[test]
+    fn only_what_moves_writes_says_so() {
+        let plan = Plan::new(Environment::Dev, Strategy::Canary);
+        let mut run = RunState::new("r", "m", "somebody", 0);
+        let mut at = |step: Step, verb: Verb| {
+            run.step = step;
+            touches(verb, &plan, Some(&run))
+        };
+        assert_eq!(at(Step::Setup, Verb::Advance), "source");
+        assert_eq!(at(Step::Tap, Verb::Advance), "state");
+        assert_eq!(at(Step::Compare, Verb::Advance), "target");
+        assert_eq!(at(Step::Verifying, Verb::Advance), "reads");
+        assert_eq!(at(Step::ReadyToCutover, Verb::Advance), "writes");
+        assert_eq!(at(Step::Compare, Verb::Rollback), "state");
+        run.reads_percent = 5;
+        assert_eq!(touches(Verb::Rollback, &plan, Some(&run)), "reads");
+        run.authority = routing::Authority::whole(Side::Target);
+        assert_eq!(touches(Verb::Rollback, &plan, Some(&run)), "writes");
+    }
 }

@@ -274,6 +274,38 @@ pub(crate) fn early() -> Status {
     s
 }
 
+/// A run that went back because the target takes no more writes.
+pub(crate) fn rolled_back() -> Status {
+    let mut s = status();
+    s.phase.bar[4].state = "left".into();
+    s.phase.bar.insert(5, PhaseMark { phase: Phase::Rollback, state: "now".into() });
+    s.phase.phase = Some(Phase::Rollback);
+    s.phase.step = "rolled_back".into();
+    s.phase.title = "rolled back: the source decides".into();
+    s.phase.state = "rolled_back".into();
+    s.phase.cause = Some("ann: the target is too small".into());
+    s.source.target_trouble = Some("refuses writes: out of memory or disk".into());
+    s
+}
+
+/// A run that is over, with everything of ours removed.
+pub(crate) fn over() -> Status {
+    let mut s = status();
+    s.phase.bar.iter_mut().for_each(|m| m.state = "done".into());
+    s.phase.step = "finalized".into();
+    s.phase.title = "finalized: the target is the only system".into();
+    s.phase.state = "finalized".into();
+    s.waiting_on = Some(Waiting {
+        kind: "nothing".into(),
+        what: "nothing: the run is over and nothing of ours is left".into(),
+        since: "2026-11-20T12:02:21Z".into(),
+        who: "nobody".into(),
+        command: None,
+    });
+    s.next_steps = vec![];
+    s
+}
+
 pub(crate) fn event(id: u64, time: &str, kind: &str, severity: &str, message: &str) -> Event {
     Event {
         id,
