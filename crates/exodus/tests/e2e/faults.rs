@@ -1,5 +1,10 @@
 //! What goes wrong around a run: it is said with a code, clients are served, nothing is lost.
 
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use chaos::equality::{self, Options as Equality};
 use chaos::wait;
 use redis::cmd;
 
@@ -140,4 +145,43 @@ fn a_verification_is_repeated_before_changes_are_too_old() {
         serves(&rig);
     }
     assert_eq!(rig.status().phase.step, "ready_to_cutover");
+}
+
+/// Writes until nothing more fits, and returns where.
+fn fill(disk: &Path) -> PathBuf {
+    let filler = disk.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    let piece = [0_u8; 4_096];
+    let full = loop {
+        if let Err(error) = file.write_all(&piece) {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
+    filler
+}
+
+#[test]
+fn a_full_disk_is_said_and_stops_neither_clients_nor_the_way_back() {
+    let rig = Rig::start_on_disk(64);
+    rig.create(&rig.source.address().host_port(), &rig.target.address().host_port());
+    rig.follow("ready_to_cutover");
+    let filler = fill(rig.disk());
+    let says = |s: &api::Status| s.warnings.iter().any(|w| w.code == "EXO-STO-005");
+    rig.wait("the full disk to be told", says);
+    // Decisions live on what was kept back for them.
+    rig.follow("serving_target");
+    serves(&rig);
+    rig.do_it(&["rollback"]);
+    rig.wait("the source decides again", |s| s.phase.step == "rolled_back");
+    serves(&rig);
+    std::fs::remove_file(filler).unwrap();
+    rig.wait("room to be noticed", |s| !says(s));
+    rig.do_it(&["retry"]);
+    rig.follow("serving_target");
+    serves(&rig);
+    rig.wait("everything drained", |s| s.queue.depth == 0 && s.queue.in_flight == 0);
+    let report =
+        equality::compare(&rig.source.admin(), &rig.target.admin(), &Equality::default()).unwrap();
+    assert!(report.equal(), "{report}");
 }

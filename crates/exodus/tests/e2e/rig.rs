@@ -1,6 +1,7 @@
 //! Two servers of one's own, `exodus serve`, and the command line, as a new user has them.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::MutexGuard;
 
@@ -24,27 +25,47 @@ pub(crate) struct Rig {
     interlay: u16,
     http: String,
     dir: TempDir,
+    state: PathBuf,
     _alone: MutexGuard<'static, ()>,
 }
 
 impl Rig {
     /// Starts servers that keep what they acknowledge, and the server without any migration.
     pub(crate) fn start() -> Self {
+        Self::start_with(|dir, serve| {
+            (EXODUS.into(), [&["serve".into(), "--state-dir".into(), dir.into()], serve].concat())
+        })
+    }
+
+    /// The same with the state on a disk of its own, of so many megabytes. The disk is seen by
+    /// the server alone; see [`Rig::disk`].
+    pub(crate) fn start_on_disk(megabytes: u32) -> Self {
+        let mut rig = Self::start_with(|dir, serve| {
+            let script = format!(
+                "mkdir -p '{dir}' && mount -t tmpfs -o size={megabytes}m none '{dir}' && \
+                 exec '{EXODUS}' serve --state-dir '{dir}' \"$@\"",
+                dir = dir.display()
+            );
+            let words: [OsString; 6] =
+                ["--map-root-user", "--mount", "sh", "-c", &script, "sh"].map(Into::into);
+            ("unshare".into(), [words.as_slice(), serve].concat())
+        });
+        let pid = rig.node.pid().unwrap();
+        rig.state = PathBuf::from(format!("/proc/{pid}/root{}", rig.state.display()));
+        rig
+    }
+
+    fn start_with(command: impl FnOnce(&Path, &[OsString]) -> (PathBuf, Vec<OsString>)) -> Self {
         let alone = alone();
         let dir = tempfile::Builder::new().prefix("exodus-rig-").tempdir().unwrap();
         let [source, target] = [Flavor::Redis, Flavor::Valkey]
             .map(|flavor| Server::start(&ServerOptions::new(flavor).durable()).unwrap());
         let http = format!("127.0.0.1:{}", free_port().unwrap());
         let state = dir.path().join("state");
+        let (binary, args) = command(&state, &["--http".into(), http.clone().into()]);
         let options = NodeOptions {
-            binary: EXODUS.into(),
-            args: vec![
-                "serve".into(),
-                "--state-dir".into(),
-                state.into(),
-                "--http".into(),
-                http.clone().into(),
-            ],
+            binary,
+            args,
             env: Vec::new(),
             http: http.clone(),
             ready_path: "/readyz".to_owned(),
@@ -52,7 +73,12 @@ impl Rig {
         };
         let node = Node::start(options, PATIENCE).unwrap();
         let interlay = free_port().unwrap();
-        Self { source, target, node, interlay, http, dir, _alone: alone }
+        Self { source, target, node, interlay, http, dir, state, _alone: alone }
+    }
+
+    /// The directory of the state.
+    pub(crate) fn disk(&self) -> &Path {
+        &self.state
     }
 
     /// Where the configuration is written.
@@ -70,7 +96,7 @@ impl Rig {
         Command::new(EXODUS)
             .args(words)
             .env("EXODUS_SERVER", format!("http://{}", self.http))
-            .env("EXODUS_STATE_DIR", self.dir.path().join("state"))
+            .env("EXODUS_STATE_DIR", &self.state)
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -130,7 +156,7 @@ impl Rig {
 
     /// Where the API has something of the migration, and what lets one in.
     fn door(&self, path: &str) -> (ureq::Agent, String, String) {
-        let token = std::fs::read_to_string(self.dir.path().join("state/admin.token")).unwrap();
+        let token = std::fs::read_to_string(self.state.join("admin.token")).unwrap();
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
         let url = format!("http://{}/api/v1/migrations/my-migration/{path}", self.http);
         (config.build().into(), url, format!("Bearer {}", token.trim()))
