@@ -1,8 +1,9 @@
-//! Repository tasks: `cargo xtask tidy` holds the rules of the house, `cargo xtask bench`
-//! measures Exodus beside its peers.
+//! Repository tasks: `cargo xtask tidy` holds the rules of the house, `cargo xtask suite` plays
+//! what is too long for every change, `cargo xtask bench` measures Exodus beside its peers.
 
 mod bench;
 mod docs;
+mod suites;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,11 @@ enum Task {
     },
     /// Write the parts of documents that are made from sources.
     Docs,
+    /// Play a long suite; `scripts/test` plays a sample of each.
+    Suite {
+        #[command(subcommand)]
+        suite: suites::Suite,
+    },
     /// Measure Exodus beside its peers on this machine.
     Bench {
         #[command(subcommand)]
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
         }
         Task::Tidy { list: false } => tidy::run(&root()),
         Task::Docs => docs::write(&root()).map(|()| true),
+        Task::Suite { suite } => suites::run(&root(), &suite),
         Task::Bench { what: Bench::Redis(options) } => {
             bench::redis(&root(), &options).map(|()| true)
         }

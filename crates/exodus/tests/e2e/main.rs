@@ -2,7 +2,8 @@
 //!
 //! Constraints: nothing here imports a crate of the product besides the demo's stage and guide,
 //! which know only its public doors; one test at a time, because each has servers, a node and a
-//! load of its own. `EXODUS_LONG=1` plays the full matrices instead of a sample.
+//! load of its own. `cargo xtask suite` plays the full matrices instead of a sample
+//! (`EXODUS_LONG`, `EXODUS_ROUNDS`, `EXODUS_SEED`).
 //!
 //! Layout: `way` drives a run, `journey` is everything that runs and its judge, `points` arms the
 //! points at which the node ends; `rig` is what a new user has; the tests
