@@ -39,7 +39,7 @@ pub struct Divergence {
     pub dataset: String,
     /// Class, e.g. `missing_on_target`.
     pub class: String,
-    /// `suspected`, `confirmed`, `repaired`, `accepted`, `self_healed`.
+    /// `suspected`, `confirmed`, `repaired`, `accepted`, `ignored`, `self_healed`.
     pub state: String,
     /// The source's side, masked.
     pub source: String,
@@ -95,7 +95,7 @@ pub struct QueueEntry {
     pub id: String,
     /// The record as an operator would type it.
     pub key: String,
-    /// `queued`, `parked`.
+    /// `queued`, `copying`, `parked`.
     pub state: String,
     /// Age in milliseconds.
     pub age_ms: u64,
@@ -104,6 +104,12 @@ pub struct QueueEntry {
     /// What failed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// Why it is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what_to_do: Option<String>,
 }
 
 /// The verifier.

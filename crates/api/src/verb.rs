@@ -203,13 +203,13 @@ verbs! {
     DiffAccept = "diff_accept", DATA, REASONED, ["ids: [string]?", "all: bool?"], "Accept differences as they are",
         "The differences stay and no longer block.";
     DiffIgnore = "diff_ignore", DATA, REASONED, ["ids: [string]", "expires_in_s: integer?"], "Ignore differences for a time",
-        "The differences are not counted until the rule expires.";
+        "The differences are shown but not counted, until they change their class or the time is over.";
     DiffRecheck = "diff_recheck", DATA, PLAIN, ["ids: [string]?", "all: bool?"], "Compare differences again",
         "Reads the named records on both sides.";
     QueueRetry = "queue_retry", DATA, PLAIN, ["ids: [string]?", "all: bool?"], "Try parked records again",
         "The records are copied again.";
-    QueuePark = "queue_park", DATA, PLAIN, ["ids: [string]"], "Set records aside",
-        "The records are not copied until retried.";
+    QueuePark = "queue_park", DATA, REASONED, ["ids: [string]"], "Set queued records aside",
+        "The records are not copied, even when they are written again, until retried.";
     QueueDrop = "queue_drop", DATA, GRAVE, ["ids: [string]"], "Give parked records up",
         "The records stay different on the secondary and are listed as accepted.";
     ThrottleSet = "throttle_set", DATA, PLAIN, ["records_per_s: integer?", "ttl_s: integer?"], "Bound the background load",

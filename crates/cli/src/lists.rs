@@ -184,7 +184,8 @@ pub(crate) fn divergences(ctx: &mut Ctx<'_, '_>, closed: bool) -> Outcome {
     let path = ctx.path(&format!("divergences?limit={PAGE}"))?;
     let mut open = 0;
     ctx.show::<Page<Divergence>>(&path, |io, format, page| {
-        let shown: Vec<_> = page.items.iter().filter(|d| closed || is_open(d)).cloned().collect();
+        let stands = |d: &&Divergence| closed || is_open(d) || d.state == "ignored";
+        let shown: Vec<_> = page.items.iter().filter(stands).cloned().collect();
         view::data::divergences(io, format, &shown)?;
         open = page.items.iter().filter(|d| is_open(d)).count();
         more(io, page.next.as_deref())
@@ -234,11 +235,21 @@ pub(crate) fn queue(ctx: &mut Ctx<'_, '_>) -> Outcome {
     Ok(if queue.status.parked > 0 { Exit::Open } else { Exit::Done })
 }
 
-pub(crate) fn entries(ctx: &mut Ctx<'_, '_>) -> Outcome {
-    let path = ctx.path(&format!("queue/entries?limit={PAGE}"))?;
+pub(crate) fn entries(
+    ctx: &mut Ctx<'_, '_>,
+    state: Option<&str>,
+    limit: u16,
+    after: Option<&str>,
+) -> Outcome {
+    let state = state.map(|s| format!("&state={s}")).unwrap_or_default();
+    let after = after.map(|a| format!("&cursor={}", encode(a))).unwrap_or_default();
+    let path = ctx.path(&format!("queue/entries?limit={}{state}{after}", limit.max(1)))?;
     let page = ctx.show::<Page<QueueEntry>>(&path, |io, format, page| {
         view::data::entries(io, format, &page.items)?;
-        more(io, page.next.as_deref())
+        if let Some(next) = &page.next {
+            io.say(&format!("there is more: exodus queue peek --after {next}"));
+        }
+        Ok(())
     })?;
     let parked = page.items.iter().any(|e| e.state == "parked");
     Ok(if parked { Exit::Open } else { Exit::Done })

@@ -266,7 +266,9 @@ fn diff(ctx: &mut Ctx<'_, '_>, verb: DiffVerb) -> Outcome {
 fn queue(ctx: &mut Ctx<'_, '_>, verb: QueueVerb) -> Outcome {
     match verb {
         QueueVerb::Show => lists::queue(ctx),
-        QueueVerb::Peek => lists::entries(ctx),
+        QueueVerb::Peek { state, limit, after } => {
+            lists::entries(ctx, state.as_deref(), limit, after.as_deref())
+        }
         QueueVerb::Export => files::export(ctx, "queue/export"),
         QueueVerb::Retry(keys) => act::run(ctx, Api::QueueRetry, about(keys)),
         QueueVerb::Park(keys) => act::run(ctx, Api::QueuePark, about(keys)),

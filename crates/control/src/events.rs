@@ -89,6 +89,9 @@ fn sentence(kind: &str, fields: &Map<String, Value>) -> String {
         "traffic_set" => format!("reads: {} % on the target{}", f("reads_percent"), by()),
         "backfill_done" => "the first copy is complete".to_owned(),
         "resumed" => format!("went on at step {} after a start", f("step")),
+        "difference_counts_again" => {
+            format!("the difference of {} is no longer ignored", f("key"))
+        }
         "config_changed" => format!("the config changed (digest {})", f("digest")),
         "preflight_done" => {
             format!("checks: {} block, {} are risks, {} pass", f("blocker"), f("risk"), f("pass"))

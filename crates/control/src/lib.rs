@@ -21,6 +21,7 @@ mod endpoint;
 mod events;
 mod evidence;
 mod http;
+mod ignored;
 mod interlays;
 mod metrics;
 mod migration;

@@ -23,11 +23,12 @@ use crate::cleaned;
 use crate::clock::Clock;
 use crate::config::{self, Document};
 use crate::endpoint;
+use crate::ignored;
 use crate::interlays::Interlays;
 use crate::observe;
 use crate::plugin::FamilyPlugin;
 use crate::preflight;
-use crate::progress::StoredProgress;
+use crate::progress::{self, StoredProgress};
 use crate::runner::{self, Loop, Runner};
 use crate::world::{Made, World};
 
@@ -64,6 +65,9 @@ impl Migration {
         let markers = store.markers(&id).await?;
         let markers = Markers::new(markers.into_iter().map(Bucket));
         let journal = Journal::new(document.replay.copiers, markers);
+        for (key, reason) in progress::set_aside(store.as_ref(), &id).await? {
+            journal.keep_aside(&key, &reason);
+        }
         let plan = config::plan(&document);
         let node = Node(common.boot.clone());
 
@@ -78,6 +82,7 @@ impl Migration {
             clock: Arc::clone(&common.clock),
             interlays,
         });
+        world.ignore_until(ignored::load(store.as_ref(), &world.id).await?);
         world.set_cleaned(cleaned::load(store.as_ref(), &world.id).await?);
         let specs = specs(&world)?;
         listen(&world, &specs, &journal)?;

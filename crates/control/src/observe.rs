@@ -77,6 +77,7 @@ pub(crate) async fn run(world: Arc<World>) {
             aged(&world, &snapshot.plan, run, now).await;
             feeds(&world, run, status, &mut told).await;
         }
+        crate::ignored::expire(&world, now).await;
         if run.place() == Place::Compare {
             compare_evidence(&world, run, &mut told).await;
         }

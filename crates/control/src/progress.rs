@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use engine::{Durable, Fill, Progress, ProgressError, SideFacts, Verified};
 use family::Doubt;
-use journal::{Bucket, Parked};
+use journal::{ASIDE, Bucket, Parked};
 use model::{Dataset, Divergence, DivergenceClass, DivergenceState, Frontier, Key, Side};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -84,6 +84,28 @@ pub(crate) struct ParkedDoc {
     pub(crate) reason: String,
     pub(crate) attempts: u32,
     pub(crate) at: String,
+}
+
+/// Records that an operator set aside, with why. They stay so over a restart.
+pub(crate) async fn set_aside(
+    store: &dyn Store,
+    migration: &str,
+) -> anyhow::Result<Vec<(Key, String)>> {
+    let mut all = Vec::new();
+    for doc in store.list(Kind::Parked, Some(migration), None, MOST).await? {
+        let body: ParkedDoc = serde_json::from_slice(&doc.body)?;
+        if let Some(key) = from_text(&doc.id).filter(|_| body.code == ASIDE) {
+            all.push((Key::new(&key), body.reason));
+        }
+    }
+    Ok(all)
+}
+
+/// The document of a record that is set aside now.
+pub(crate) fn put_aside(migration: &str, key: &Key, reason: &str, at: String) -> Change {
+    let body = ParkedDoc { code: ASIDE.to_owned(), reason: reason.to_owned(), attempts: 0, at };
+    let body = serde_json::json!(body).to_string().into_bytes();
+    Change::put(Kind::Parked, migration, &to_text(key.as_bytes()), body)
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,14 +1,14 @@
 //! What the actions of one migration work on: listeners, databases, engine, store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use engine::{Engine, Filter, Hold};
 use family::Database;
-use model::{Dataset, Side};
+use model::{Dataset, Key, Side};
 use parking_lot::Mutex;
 use store::{Batch, Store};
 use tokio::sync::watch;
@@ -46,6 +46,10 @@ pub(crate) struct World {
     can_fence: Mutex<BTreeSet<Side>>,
     rehearsal: Mutex<Option<CancellationToken>>,
     cleaned: Mutex<Option<Cleaned>>,
+    /// Until when differences are ignored, milliseconds since the Unix epoch.
+    ignored: Mutex<BTreeMap<Key, u64>>,
+    /// What ages in this process are measured from.
+    pub(crate) born: Instant,
     /// Runs of the checks under way.
     checking: Arc<AtomicUsize>,
     pub(crate) seen: Seen,
@@ -93,6 +97,8 @@ impl World {
             can_fence: Mutex::default(),
             rehearsal: Mutex::default(),
             cleaned: Mutex::default(),
+            ignored: Mutex::default(),
+            born: Instant::now(),
             checking: Arc::default(),
             seen: Seen::default(),
             stop: CancellationToken::new(),
@@ -189,6 +195,23 @@ impl World {
         let datasets =
             (!include.is_empty()).then(|| include.iter().map(|d| Dataset::new(d)).collect());
         Filter { datasets, keys: None }
+    }
+
+    pub(crate) fn ignore_until(&self, all: impl IntoIterator<Item = (Key, u64)>) {
+        self.ignored.lock().extend(all);
+    }
+
+    /// Ignored differences whose time is over.
+    pub(crate) fn ignored_until(&self, now_ms: u64) -> Vec<Key> {
+        let ignored = self.ignored.lock();
+        ignored.iter().filter(|(_, end)| **end <= now_ms).map(|(key, _)| key.clone()).collect()
+    }
+
+    pub(crate) fn forget_ignored(&self, keys: &[&Key]) {
+        let mut ignored = self.ignored.lock();
+        for key in keys {
+            ignored.remove(*key);
+        }
     }
 
     pub(crate) fn set_cleaned(&self, cleaned: Option<Cleaned>) {

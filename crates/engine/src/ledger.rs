@@ -17,7 +17,7 @@ pub(crate) struct Ledger {
 
 #[derive(Default)]
 struct State {
-    /// Suspected, confirmed and accepted.
+    /// Suspected, confirmed, accepted and ignored.
     standing: BTreeMap<Key, Divergence>,
     closed: VecDeque<Divergence>,
     /// Written again by a repair and not compared since.
@@ -44,11 +44,15 @@ impl Ledger {
         }
     }
 
-    /// A comparison found a difference. Returns what to store. An accepted one stays accepted.
+    /// A comparison found a difference. Returns what to store. An accepted one stays accepted, an
+    /// ignored one ignored while it differs in the same way.
     pub(crate) fn found(&self, new: Divergence) -> Option<Divergence> {
         let mut state = self.state.lock();
         match state.standing.get(&new.key) {
             Some(known) if known.state == DivergenceState::Accepted => return None,
+            Some(known) if known.state == DivergenceState::Ignored && known.class == new.class => {
+                return None;
+            }
             None if state.standing.len() >= DIVERGENCES_MAX => {
                 state.dropped += 1;
                 return None;
@@ -79,6 +83,27 @@ impl Ledger {
         let known = state.standing.get_mut(key)?;
         known.state = DivergenceState::Accepted;
         known.likely_cause = Some(format!("accepted: {reason}"));
+        Some(known.clone())
+    }
+
+    /// Looks away from an open divergence until it changes its class, or is looked at again.
+    pub(crate) fn ignore(&self, key: &Key, reason: &str) -> Option<Divergence> {
+        let mut state = self.state.lock();
+        let known = state.standing.get_mut(key)?;
+        known.state = DivergenceState::Ignored;
+        known.likely_cause = Some(format!("ignored: {reason}"));
+        Some(known.clone())
+    }
+
+    /// An ignored divergence counts again.
+    pub(crate) fn regard(&self, key: &Key) -> Option<Divergence> {
+        let mut state = self.state.lock();
+        let known = state.standing.get_mut(key)?;
+        if known.state != DivergenceState::Ignored {
+            return None;
+        }
+        known.state = DivergenceState::Confirmed;
+        known.likely_cause = None;
         Some(known.clone())
     }
 
@@ -185,6 +210,26 @@ mod tests {
         assert!(ledger.found(divergence(b"a", DivergenceState::Confirmed)).is_none());
         assert_eq!((ledger.open(), ledger.confirmed()), (0, 0));
         assert_eq!(ledger.list(Some(DivergenceState::Accepted), 9).len(), 1);
+    }
+
+    #[test]
+    fn an_ignored_divergence_comes_back_when_it_changes_or_is_regarded_again() {
+        let ledger = Ledger::default();
+        let key = Key::new(b"a");
+        ledger.found(divergence(b"a", DivergenceState::Confirmed));
+        assert!(ledger.ignore(&key, "a cache").is_some());
+        assert!(ledger.found(divergence(b"a", DivergenceState::Confirmed)).is_none());
+        assert_eq!((ledger.open(), ledger.confirmed()), (0, 0));
+        assert_eq!(ledger.list(Some(DivergenceState::Ignored), 9).len(), 1);
+        let other = Divergence {
+            class: DivergenceClass::Type,
+            ..divergence(b"a", DivergenceState::Confirmed)
+        };
+        assert!(ledger.found(other).is_some());
+        assert_eq!((ledger.open(), ledger.regard(&key)), (1, None));
+        ledger.ignore(&key, "again");
+        assert_eq!(ledger.regard(&key).map(|d| d.state), Some(DivergenceState::Confirmed));
+        assert_eq!(ledger.open(), 1);
     }
 
     #[test]

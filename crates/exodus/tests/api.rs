@@ -201,8 +201,11 @@ fn dangerous_verbs_only_narrate_and_reasons_are_asked_for() {
     let (status, answer) = serving.verb("commit", &json!({ "yes": true, "reason": "it is time" }));
     assert_eq!((status, answer["code"].as_str()), (409, Some("EXO-RUN-001")), "{answer}");
     assert!(!answer["fix"].as_str().unwrap().is_empty());
-    let (status, answer) = serving.verb("diff_ignore", &json!({ "reason": "x" }));
-    assert_eq!((status, answer["code"].as_str()), (501, Some("EXO-API-501")));
+    let (status, answer) = serving.verb("queue_park", &json!({ "args": { "ids": ["k"] } }));
+    assert_eq!((status, answer["code"].as_str()), (422, Some("EXO-API-504")), "{answer}");
+    let cutover = json!({ "yes": true, "args": { "what": "cutover" } });
+    let (status, answer) = serving.verb("rehearse", &cutover);
+    assert_eq!((status, answer["code"].as_str()), (501, Some("EXO-API-501")), "{answer}");
     let (status, answer) = serving.verb("explode", &json!({}));
     assert_eq!((status, answer["code"].as_str()), (404, Some("EXO-API-404")));
     let (status, answer) = serving.verb("hold", &json!({ "colour": "red" }));

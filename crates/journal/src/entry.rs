@@ -58,6 +58,8 @@ pub(crate) struct Dirty {
     pub(crate) again: Option<Mark>,
     pub(crate) attempts: u32,
     pub(crate) moves: u32,
+    /// The number of its last delay: an earlier one that was overtaken means nothing.
+    pub(crate) delay: u64,
     pub(crate) chunks: Vec<(u64, Arc<Chunk>)>,
     /// Whether the key stands in a ready queue right now.
     pub(crate) queued: bool,
@@ -103,6 +105,7 @@ impl Entry {
                 again: None,
                 attempts: 0,
                 moves: 0,
+                delay: 0,
                 chunks: Vec::new(),
                 queued: true,
             });

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::chunk::Chunk;
 use crate::entry::{Cause, Lane, Mark};
-use crate::lease::{Depth, Finished, Leased, Parked};
+use crate::lease::{Depth, Finished, Leased, Parked, Queued};
 use crate::markers::{Bucket, Markers, bucket_of};
 use crate::shard::Shard;
 use crate::ticket::{Outcome, Settlement, Ticket};
@@ -355,6 +355,49 @@ impl Journal {
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all.truncate(max);
         all
+    }
+
+    /// Dirty keys, the oldest first, at most `max`, from behind a place in that order.
+    #[must_use]
+    pub fn queued(&self, after: Option<&(Instant, Key)>, max: usize) -> Vec<Queued> {
+        let place = |q: &Queued| (q.since, q.key.clone());
+        let mut all: Vec<Queued> = Vec::new();
+        for shard in &self.shards {
+            shard.lock().queued(after, &mut |one| {
+                all.push(one);
+                // Amortised: the list never grows far beyond what is wanted.
+                if all.len() > 4 * max.max(64) {
+                    all.sort_by_cached_key(place);
+                    all.truncate(max);
+                }
+            });
+        }
+        all.sort_by_cached_key(place);
+        all.truncate(max);
+        all
+    }
+
+    /// Sets a dirty key aside until [`Journal::unpark`]: it is parked with the code [`ASIDE`], and
+    /// writes to it are noted but not copied. `false` when it is not dirty.
+    pub fn set_aside(&self, key: &Key, reason: &str) -> bool {
+        let (_, shard) = self.shard_of(key);
+        let mut shard = shard.lock();
+        let dirty = shard.is_dirty(key) && !shard.is_aside(key);
+        if dirty {
+            // So that a restart looks at it again.
+            self.markers.demand(bucket_of(key_hash(key)));
+            shard.set_aside(key, reason);
+        }
+        drop(shard);
+        self.watchers.tell();
+        dirty
+    }
+
+    /// Keeps a key aside that was set aside before a restart, dirty or not.
+    pub fn keep_aside(&self, key: &Key, reason: &str) {
+        self.markers.demand(bucket_of(key_hash(key)));
+        self.shard_of(key).1.lock().set_aside(key, reason);
+        self.watchers.tell();
     }
 
     /// Takes a parked key off the list. With `retry` it is looked at again; without, it is

@@ -1,6 +1,6 @@
 //! What a copier takes from the journal and gives back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::Key;
 
@@ -63,6 +63,29 @@ pub enum Finished {
         /// What was said, values masked.
         reason: String,
     },
+}
+
+/// The code of a key that an operator set aside. It stays parked whatever names it, until it is
+/// taken back: whoever set it aside did so because it keeps coming.
+pub const ASIDE: &str = "EXO-ENG-013";
+
+/// A dirty key, as it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    /// Which key.
+    pub key: Key,
+    /// Since when the secondary lacks its state.
+    pub since: Instant,
+    /// The queue it waits in.
+    pub lane: Lane,
+    /// Why it is dirty.
+    pub cause: Cause,
+    /// How often copying it failed.
+    pub attempts: u32,
+    /// How often it moved while it was copied.
+    pub moves: u32,
+    /// Whether a copier holds it right now.
+    pub leased: bool,
 }
 
 /// A key that could not be moved.

@@ -11,7 +11,8 @@
 //! `markers` the durable side.
 //!
 //! Life of a key: absent (clean) → in flight (`begin`) → dirty (`settle`, or a feed's `stale`) →
-//! leased (one copier) → clean, or dirty again when it moved meanwhile, or parked.
+//! leased (one copier) → clean, or dirty again when it moved meanwhile, or parked. A parked key that
+//! is named again is dirty again, unless an operator set it aside.
 
 mod chunk;
 mod entry;
@@ -25,7 +26,7 @@ mod watch;
 pub use chunk::Chunk;
 pub use entry::{Cause, Lane};
 pub use journal::{Journal, key_hash};
-pub use lease::{Depth, Finished, Leased, Parked};
+pub use lease::{ASIDE, Depth, Finished, Leased, Parked, Queued};
 pub use markers::{BUCKETS, Bucket, Markers, bucket_of};
 pub use ticket::{Outcome, Settlement, Ticket};
 pub use watch::Changed;

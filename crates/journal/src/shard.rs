@@ -9,7 +9,7 @@ use model::Key;
 
 use crate::chunk::Chunk;
 use crate::entry::{Entry, Lane, Mark};
-use crate::lease::{Depth, Finished, Leased, Parked};
+use crate::lease::{ASIDE, Depth, Finished, Leased, Parked, Queued};
 
 #[derive(Default)]
 pub(crate) struct Shard {
@@ -52,6 +52,9 @@ impl Shard {
 
     /// Marks a key dirty and returns its generation.
     pub(crate) fn mark(&mut self, key: &Key, mark: Mark, chunk: Option<&Arc<Chunk>>) -> u64 {
+        if self.is_aside(key) {
+            return self.mark_aside(key, chunk);
+        }
         self.unpark(key);
         let before_any = self.generation;
         self.generation += 1;
@@ -77,6 +80,63 @@ impl Shard {
             None => {}
         }
         generation
+    }
+
+    pub(crate) fn is_aside(&self, key: &Key) -> bool {
+        !self.parked.is_empty() && self.parked.get(key).is_some_and(|p| p.code == ASIDE)
+    }
+
+    /// A key that is set aside changed: nobody copies it, so nobody waits for it.
+    fn mark_aside(&mut self, key: &Key, chunk: Option<&Arc<Chunk>>) -> u64 {
+        self.generation += 1;
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.generation = self.generation;
+        }
+        if let Some(chunk) = chunk {
+            chunk.one_done();
+        }
+        self.generation
+    }
+
+    /// Keeps a key apart until it is taken back. A copier that holds it ends its lease first: the
+    /// entry stays leased, and is cleaned then.
+    pub(crate) fn set_aside(&mut self, key: &Key, reason: &str) {
+        let generation = self.generation;
+        let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry::clean(generation));
+        entry.parked = true;
+        let attempts = entry.dirty.as_ref().map_or(0, |d| d.attempts);
+        let held = entry.leased.is_some();
+        let parked = Parked { code: ASIDE, reason: reason.to_owned(), attempts };
+        if self.parked.insert(key.clone(), parked).is_none() {
+            self.depth.parked += 1;
+        }
+        if !held {
+            self.clean(key);
+        }
+    }
+
+    pub(crate) fn is_dirty(&self, key: &Key) -> bool {
+        self.entries.get(key).is_some_and(|e| e.dirty.is_some())
+    }
+
+    /// Dirty keys after a place in the order of age and key, in no order.
+    pub(crate) fn queued(&self, after: Option<&(Instant, Key)>, found: &mut dyn FnMut(Queued)) {
+        for (key, entry) in &self.entries {
+            let Some(dirty) = entry.dirty.as_ref().filter(|_| !entry.parked) else { continue };
+            let since = dirty.mark.since;
+            if after.is_some_and(|(at, last)| (since, key) <= (*at, last)) {
+                continue;
+            }
+            found(Queued {
+                key: key.clone(),
+                since,
+                lane: dirty.mark.lane,
+                cause: dirty.mark.cause,
+                attempts: dirty.attempts,
+                moves: dirty.moves,
+                leased: entry.leased.is_some(),
+            });
+        }
     }
 
     fn recount(&mut self, key: &Key, before: Option<Lane>, after: Option<Lane>, since: Instant) {
@@ -133,10 +193,11 @@ impl Shard {
             if slot.key().0 > now {
                 return;
             }
+            let number = slot.key().1;
             let key = slot.remove();
             if let Some(entry) = self.entries.get(&key)
                 && entry.leased.is_none()
-                && entry.dirty.as_ref().is_some_and(|d| !d.queued)
+                && entry.dirty.as_ref().is_some_and(|d| !d.queued && d.delay == number)
             {
                 self.requeue(&key);
             }
@@ -160,6 +221,10 @@ impl Shard {
             if let Some(entry) = self.entries.get_mut(&key) {
                 entry.leased = None;
             }
+            if self.is_aside(&key) {
+                self.clean(&key);
+                continue;
+            }
             self.requeue(&key);
         }
     }
@@ -171,6 +236,11 @@ impl Shard {
             return false;
         }
         entry.leased = None;
+        if self.is_aside(&leased.key) {
+            self.clean(&leased.key);
+            return false;
+        }
+        let Some(entry) = self.entries.get_mut(&leased.key) else { return false };
         let untouched = entry.generation == leased.generation;
         let Some(dirty) = entry.dirty.as_mut() else { return false };
         match how {
@@ -193,6 +263,7 @@ impl Shard {
             Finished::Later(delay) => {
                 dirty.attempts = dirty.attempts.saturating_add(1);
                 self.delays += 1;
+                dirty.delay = self.delays;
                 self.delayed.insert((now + delay, self.delays), leased.key.clone());
                 return true;
             }
@@ -277,6 +348,80 @@ fn current(entries: &HashMap<Key, Entry>, key: &Key, since: Instant) -> bool {
 mod tests {
     use super::*;
     use crate::entry::Cause;
+
+    #[test]
+    fn a_delay_that_was_overtaken_does_not_shorten_the_next() {
+        let (mut shard, now, key) = (Shard::default(), Instant::now(), Key::new(b"k"));
+        let ms = std::time::Duration::from_millis;
+        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite };
+        let mut out = Vec::new();
+        for delay in [8, 22] {
+            shard.mark(&key, mark, None);
+            out.clear();
+            shard.lease(Lane::Live, 1, now, &mut out);
+            shard.finish(&out[0], Finished::Later(ms(delay)), now);
+        }
+        out.clear();
+        shard.lease(Lane::Live, 1, now + ms(8), &mut out);
+        assert!(out.is_empty());
+        shard.lease(Lane::Live, 1, now + ms(22), &mut out);
+        assert_eq!(out.len(), 1);
+    }
+
+    #[test]
+    fn what_is_set_aside_stays_so_until_it_is_taken_back() {
+        let (mut shard, now, key) = (Shard::default(), Instant::now(), Key::new(b"k"));
+        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite };
+        let (mut out, chunk) = (Vec::new(), Chunk::new(1));
+        let generation = shard.mark(&key, mark, None);
+        shard.set_aside(&key, "too hot");
+        assert_eq!((shard.depth.live, shard.depth.parked), (0, 1));
+        // A write or a scan that names it again changes nothing, and nobody waits for it.
+        assert!(shard.mark(&key, mark, Some(&chunk)) > generation);
+        assert_eq!(chunk.outstanding(), 0);
+        shard.lease(Lane::Live, 9, now, &mut out);
+        assert!(out.is_empty() && shard.is_aside(&key) && shard.entries.contains_key(&key));
+        assert_eq!(shard.unpark(&key).map(|p| p.reason).as_deref(), Some("too hot"));
+        assert!(!shard.entries.contains_key(&key));
+        shard.mark(&key, mark, None);
+        shard.lease(Lane::Live, 9, now, &mut out);
+        assert_eq!(out.len(), 1);
+    }
+
+    #[test]
+    fn a_key_in_the_hands_of_a_copier_is_set_aside_when_it_comes_back() {
+        let (mut shard, now, key) = (Shard::default(), Instant::now(), Key::new(b"k"));
+        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite };
+        let mut out = Vec::new();
+        shard.mark(&key, mark, None);
+        shard.lease(Lane::Live, 1, now, &mut out);
+        shard.set_aside(&key, "");
+        shard.mark(&key, mark, None);
+        assert_eq!(shard.depth.live, 1, "the copier is not robbed of its lease");
+        assert!(!shard.finish(&out[0], Finished::Moved, now));
+        assert_eq!((shard.depth.live, shard.depth.parked), (0, 1));
+        // So does the lease of a copier that is gone.
+        shard.unpark(&key);
+        shard.mark(&key, mark, None);
+        out.clear();
+        shard.lease(Lane::Live, 1, now, &mut out);
+        shard.set_aside(&key, "");
+        shard.reclaim();
+        assert_eq!((shard.depth.live, shard.depth.parked), (0, 1));
+        // Taken back while a copier holds it: two copiers never hold one key.
+        shard.unpark(&key);
+        shard.mark(&key, mark, None);
+        out.clear();
+        shard.lease(Lane::Live, 1, now, &mut out);
+        shard.set_aside(&key, "");
+        shard.unpark(&key);
+        shard.mark(&key, mark, None);
+        let held = out.remove(0);
+        shard.lease(Lane::Live, 1, now, &mut out);
+        assert!(out.is_empty());
+        assert!(shard.finish(&held, Finished::Equal, now), "what came meanwhile is copied again");
+        assert_eq!((shard.depth.live, shard.depth.parked), (1, 0));
+    }
 
     #[test]
     fn the_age_list_stays_small_behind_a_key_that_never_becomes_clean() {

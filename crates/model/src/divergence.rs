@@ -36,6 +36,8 @@ wire_names! {
         Repaired => "repaired",
         /// An operator decided that it may stay.
         Accepted => "accepted",
+        /// An operator looks away from it, until it differs in another way or a time has passed.
+        Ignored => "ignored",
         /// Equal when looked at again, with no repair by us.
         SelfHealed => "self_healed",
     }

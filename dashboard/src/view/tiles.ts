@@ -50,6 +50,8 @@ function sameRows(s: Status): Row[] {
     ],
   ];
   if (d.reads_not_there_yet > 0 && !s.reads.secondary_ready) rows.push(["reads of records not copied yet", count(d.reads_not_there_yet)]);
+  const ignored = d.by_state["ignored"] ?? 0;
+  if (ignored > 0) rows.push(["ignored", count(ignored)]);
   for (const [name, n] of Object.entries(d.by_class)) rows.push([words(name), count(n), true]);
   return rows;
 }

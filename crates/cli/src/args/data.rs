@@ -62,7 +62,7 @@ pub struct Keys {
 /// `diff`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum DiffVerb {
-    /// Open differences
+    /// Open differences, and those that are ignored for a time
     List {
         /// Closed ones too
         #[arg(long)]
@@ -77,7 +77,7 @@ pub enum DiffVerb {
     Repair(Keys),
     /// Let it be, with a reason
     Accept(Keys),
-    /// Do not count it for a while, with a reason
+    /// Show it but do not count it for a while, with a reason; it counts again if it changes
     Ignore {
         /// Which, and how it is recorded
         #[command(flatten)]
@@ -97,11 +97,22 @@ pub enum DiffVerb {
 pub enum QueueVerb {
     /// Depth, oldest age, parked
     Show,
-    /// The parked records: attempts, last error
-    Peek,
+    /// What waits: parked records first, then the oldest queued ones, with what to do
+    #[command(visible_alias = "list")]
+    Peek {
+        /// Only these: parked, queued
+        #[arg(long, value_parser = ["parked", "queued"])]
+        state: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: u16,
+        /// Go on behind the last page: what it printed
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<String>,
+    },
     /// Try parked records again
     Retry(Keys),
-    /// Set records aside; others flow on
+    /// Set queued records aside, with a reason; others flow on
     Park(Keys),
     /// Give parked records up; needs a reason
     Drop(Keys),

@@ -131,8 +131,10 @@ pub(crate) fn queue(io: &mut Io<'_>, format: Format, queue: &Queue) -> io::Resul
 }
 
 pub(crate) fn entries(io: &mut Io<'_>, format: Format, all: &[QueueEntry]) -> io::Result<()> {
-    let mut table =
-        Table::new(&["id", "state", "key", "age", "attempts", "last error"], "nothing waits");
+    let mut table = Table::new(
+        &["id", "state", "key", "age", "attempts", "why", "what to do"],
+        "nothing waits",
+    );
     for e in all {
         table.row([
             e.id.clone(),
@@ -140,7 +142,8 @@ pub(crate) fn entries(io: &mut Io<'_>, format: Format, all: &[QueueEntry]) -> io
             e.key.clone(),
             millis(e.age_ms),
             e.attempts.to_string(),
-            e.last_error.clone().unwrap_or_default(),
+            e.last_error.clone().or_else(|| e.cause.clone()).unwrap_or_default(),
+            e.what_to_do.clone().unwrap_or_default(),
         ]);
     }
     table.write(io, format)

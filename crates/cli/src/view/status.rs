@@ -353,6 +353,9 @@ fn divergence(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>>
     for (class, n) in &d.by_class {
         facts.push(format!("{} {}", count(*n), clean(class)));
     }
+    if let Some(n) = d.by_state.get("ignored") {
+        facts.push(format!("{} ignored", count(*n)));
+    }
     facts.push(match (&d.last_verify, d.verify_percent) {
         (_, Some(percent)) if d.verify == "running" => format!("verifying {percent:.1} %"),
         (Some(at), _) => format!("verified {}", ago(at, now)),

@@ -1,6 +1,6 @@
 use api::{
     Analysis, ClientShare, CommandShare, CompareCause, CompareReport, Divergence, Failure, Page,
-    Pin, Queue, QueueEntry, Tenant, Traffic, VerifyState,
+    Pin, Tenant, Traffic, VerifyState,
 };
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -28,20 +28,20 @@ const EXPORT_MAX: usize = 1_000_000;
 
 #[derive(Deserialize, Default)]
 pub(super) struct Paging {
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
     limit: Option<usize>,
-    state: Option<String>,
+    pub(super) state: Option<String>,
     class: Option<String>,
 }
 
 impl Paging {
-    fn limit(&self) -> usize {
+    pub(super) fn limit(&self) -> usize {
         self.limit.unwrap_or(100).clamp(1, PAGE_MAX)
     }
 }
 
 /// A page of what a filter lets through, from documents ordered by id.
-async fn page<T>(
+pub(super) async fn page<T>(
     migration: &Migration,
     kind: Kind,
     paging: &Paging,
@@ -78,6 +78,7 @@ fn names(migration: &Migration, id: &str) -> (String, String) {
 fn divergence(migration: &Migration, doc: &store::Doc) -> Option<Divergence> {
     let body: DivergenceDoc = serde_json::from_slice(&doc.body).ok()?;
     let (key, dataset) = names(migration, &doc.id);
+    let (likely_cause, reason) = said(body.likely_cause);
     Some(Divergence {
         id: doc.id.clone(),
         key,
@@ -86,14 +87,24 @@ fn divergence(migration: &Migration, doc: &store::Doc) -> Option<Divergence> {
         state: body.state,
         source: body.source,
         target: body.target,
-        likely_cause: body.likely_cause,
+        likely_cause,
         first_seen: body.first_seen,
         last_seen: body.last_seen,
-        reason: None,
+        reason,
     })
 }
 
-fn failure(migration: &Migration, doc: &store::Doc) -> Option<Failure> {
+/// A likely cause, or what a person said about it.
+fn said(cause: Option<String>) -> (Option<String>, Option<String>) {
+    match cause {
+        Some(text) if text.starts_with("accepted: ") || text.starts_with("ignored: ") => {
+            (None, Some(text))
+        }
+        other => (other, None),
+    }
+}
+
+pub(super) fn failure(migration: &Migration, doc: &store::Doc) -> Option<Failure> {
     let body: ParkedDoc = serde_json::from_slice(&doc.body).ok()?;
     let (key, dataset) = names(migration, &doc.id);
     Some(Failure {
@@ -118,7 +129,7 @@ pub(super) async fn divergences(of: Of, Query(paging): Query<Paging>) -> Answer 
     about(&of.migration, found.await?)
 }
 
-async fn export<T: Serialize>(
+pub(super) async fn export<T: Serialize>(
     migration: &Migration,
     kind: Kind,
     item: impl Fn(&store::Doc) -> Option<T>,
@@ -140,45 +151,6 @@ pub(super) async fn export_divergences(of: Of) -> Answer {
 pub(super) async fn failures(of: Of, Query(paging): Query<Paging>) -> Answer {
     let found = page(&of.migration, Kind::Parked, &paging, |doc| failure(&of.migration, doc));
     about(&of.migration, found.await?)
-}
-
-pub(super) async fn queue(of: Of) -> Answer {
-    let look = Look::at(&of.migration);
-    let from = of.migration.world.interlays.table().authority.default;
-    let queue = Queue {
-        status: status::queue(&look),
-        direction: format!("{from} to {}", from.other()),
-        stalled: look.engine.as_ref().and_then(|e| e.stalled.clone()),
-    };
-    about(&of.migration, queue)
-}
-
-/// Parked records, as entries of the queue. Queued ones are counted, not listed: they change
-/// thousands of times a second.
-fn entry(migration: &Migration, doc: &store::Doc) -> Option<QueueEntry> {
-    let one = failure(migration, doc)?;
-    let at = one.at.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
-    let at = at.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
-    Some(QueueEntry {
-        id: one.id,
-        key: one.key,
-        state: "parked".to_owned(),
-        age_ms: migration.runner.now_ms().saturating_sub(at),
-        attempts: one.attempts,
-        last_error: Some(format!("[{}] {}", one.code, one.reason)),
-    })
-}
-
-pub(super) async fn entries(of: Of, Query(paging): Query<Paging>) -> Answer {
-    if paging.state.as_deref() == Some("queued") {
-        return about(&of.migration, Page::<QueueEntry> { items: Vec::new(), next: None });
-    }
-    let found = page(&of.migration, Kind::Parked, &paging, |doc| entry(&of.migration, doc));
-    about(&of.migration, found.await?)
-}
-
-pub(super) async fn export_entries(of: Of) -> Answer {
-    export(&of.migration, Kind::Parked, |doc| entry(&of.migration, doc)).await
 }
 
 pub(super) async fn verify(of: Of) -> Answer {

@@ -3,7 +3,7 @@
 //! Constraints: every answer is an envelope or a problem; a body is bounded; nothing here decides.
 //!
 //! Layout: `access` finds out who asks, `answer` builds answers and errors, `fleet`, `migration`,
-//! `data`, `events`, `people`, `reports` are the resources, `page` the dashboard's files.
+//! `data`, `queue`, `events`, `people`, `reports` are the resources, `page` the dashboard's files.
 
 mod access;
 mod answer;
@@ -14,6 +14,7 @@ mod migration;
 mod openapi;
 mod page;
 mod people;
+mod queue;
 mod reports;
 #[cfg(test)]
 mod tests;
@@ -54,9 +55,9 @@ pub(crate) fn router(server: Arc<Server>, quit: CancellationToken) -> Router {
         .route("/divergences", get(data::divergences))
         .route("/divergences/export", get(data::export_divergences))
         .route("/failures", get(data::failures))
-        .route("/queue", get(data::queue))
-        .route("/queue/entries", get(data::entries))
-        .route("/queue/export", get(data::export_entries))
+        .route("/queue", get(queue::queue))
+        .route("/queue/entries", get(queue::entries))
+        .route("/queue/export", get(queue::export_entries))
         .route("/verify", get(data::verify))
         .route("/traffic", get(data::traffic))
         .route("/tenants", get(data::tenants))

@@ -113,14 +113,14 @@ fn elsewhere(look: &Look, run: Option<&RunState>, verb: api::Verb) -> Option<Str
             | A::VerifyResume
             | A::DiffRepair
             | A::DiffAccept
+            | A::DiffIgnore
             | A::DiffRecheck
+            | A::QueuePark
             | A::QueueRetry
             | A::QueueDrop
             | A::ThrottleSet,
             Some(_),
         ) => needs_engine(),
-        (A::DiffIgnore, _) => Some("rules that expire are not built; use diff accept".to_owned()),
-        (A::QueuePark, _) => Some("setting a queued record aside is not built".to_owned()),
         (A::TenantMove | A::TenantReturn, _) if look.plan.batches.is_empty() => {
             Some("the strategy does not move tenants".to_owned())
         }

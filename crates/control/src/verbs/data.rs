@@ -10,6 +10,7 @@ use store::{Batch, Change, Kind};
 
 use super::{Asked, Done, Outcome, audit, problem, stored};
 use crate::dto::{from_text, to_text};
+use crate::progress::put_aside;
 
 /// Most records one call may name.
 const IDS_MAX: usize = 10_000;
@@ -135,12 +136,79 @@ pub(super) async fn accept(asked: &Asked<'_>) -> Outcome {
     Ok(Done::said(format!("{accepted} of {} differences accepted", keys.len())))
 }
 
+/// How long a difference is ignored when nothing is said: a day.
+const IGNORED_S: u64 = 24 * 3_600;
+
+pub(super) async fn ignore(asked: &Asked<'_>) -> Outcome {
+    let engine = engine(asked)?;
+    let keys = keys(asked, || open_differences(&engine))?;
+    let world = &asked.migration.world;
+    let reason = asked.request.reason.clone().unwrap_or_default();
+    let seconds = asked.number("expires_in_s")?.unwrap_or(IGNORED_S);
+    let expires_ms = world.clock.now_ms().saturating_add(seconds.saturating_mul(1_000));
+    let mut ignored = Vec::new();
+    for key in &keys {
+        // The end is stored first: nothing is ever ignored for good.
+        let put = crate::ignored::put(&world.id, key, expires_ms);
+        world.store.commit(Batch::decision(vec![put])).await.map_err(|e| stored(&e))?;
+        world.ignore_until([(key.clone(), expires_ms)]);
+        if engine.ignore(key, &reason).await.map_err(|e| failed(&e))? {
+            ignored.push(to_text(key.as_bytes()));
+        }
+    }
+    let until = crate::clock::rfc3339(expires_ms);
+    audit(asked, json!({ "records": ignored, "until": until })).await?;
+    Ok(Done::said(format!(
+        "{} of {} differences are ignored until {until}, or until they change their class; the \
+         next verification counts without them",
+        ignored.len(),
+        keys.len()
+    )))
+}
+
 pub(super) async fn recheck(asked: &Asked<'_>) -> Outcome {
     let engine = engine(asked)?;
     engine.resume_verify();
     engine.start_verify(VerifyScope::Suspects).map_err(|e| failed(&e))?;
     audit(asked, json!({})).await?;
     Ok(Done::said("suspects are compared again"))
+}
+
+/// Sets queued records aside: nothing copies them until they are retried.
+pub(super) async fn park(asked: &Asked<'_>) -> Outcome {
+    engine(asked)?;
+    let keys = keys(asked, Vec::new)?;
+    let (world, journal) = (&asked.migration.world, &asked.migration.journal);
+    if journal.depth().parked + keys.len() > engine::PARKED_MAX {
+        let detail = format!("no more than {} records can be parked", engine::PARKED_MAX);
+        return Err(problem("EXO-API-409", detail));
+    }
+    let reason = asked.request.reason.clone().unwrap_or_default();
+    let at = crate::clock::rfc3339(world.clock.now_ms());
+    let aside: Vec<_> = keys.iter().filter(|key| journal.set_aside(key, &reason)).collect();
+    let puts = aside.iter().map(|key| put_aside(&world.id, key, &reason, at.clone()));
+    if let Err(error) = world.store.commit(Batch::decision(puts.collect())).await {
+        // What is not stored would come back by itself after a restart: then it is not done.
+        for key in &aside {
+            journal.unpark(key, true, std::time::Instant::now());
+        }
+        return Err(stored(&error));
+    }
+    let ids: Vec<_> = aside.iter().map(|key| to_text(key.as_bytes())).collect();
+    audit(asked, json!({ "records": ids })).await?;
+    if aside.is_empty() {
+        let detail = "none of them waits in the queue now; see `exodus queue peek`";
+        return Err(problem("EXO-API-409", detail));
+    }
+    Ok(Done {
+        message: format!(
+            "{} of {} records are set aside; the other side is not in step without them",
+            aside.len(),
+            keys.len()
+        ),
+        undo: Some("exodus queue retry ID".to_owned()),
+        result: Some(json!({ "ids": ids })),
+    })
 }
 
 /// Tries parked records again, or gives them up.

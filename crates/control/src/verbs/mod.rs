@@ -126,11 +126,8 @@ async fn dispatch(asked: &Asked<'_>) -> Outcome {
         V::DiffRecheck => data::recheck(asked).await,
         V::QueueRetry => data::unpark(asked, true).await,
         V::QueueDrop => data::unpark(asked, false).await,
-        V::DiffIgnore => Err(problem(
-            "EXO-API-501",
-            "rules that expire are not built; accept the differences instead",
-        )),
-        V::QueuePark => Err(problem("EXO-API-501", "setting a queued record aside is not built")),
+        V::DiffIgnore => data::ignore(asked).await,
+        V::QueuePark => data::park(asked).await,
         _ => run::decided(asked).await,
     }
 }

@@ -1,4 +1,5 @@
-//! Writing the authority's state again where the sides differ.
+//! What becomes of a difference: the authority's state is written again, or it is ignored for a
+//! while.
 
 use std::sync::Arc;
 
@@ -14,6 +15,20 @@ use crate::verify::compare::Comparer;
 const BATCH: usize = 256;
 
 impl Engine {
+    /// Looks away from a divergence until it differs in another way or [`Engine::regard`].
+    pub async fn ignore(&self, key: &Key, reason: &str) -> Result<bool, EngineError> {
+        let Some(ignored) = self.ledger.ignore(key, reason) else { return Ok(false) };
+        self.parts.progress.save_divergences(&[ignored]).await?;
+        Ok(true)
+    }
+
+    /// An ignored divergence counts again. `false` when it is not ignored.
+    pub async fn regard(&self, key: &Key) -> Result<bool, EngineError> {
+        let Some(open) = self.ledger.regard(key) else { return Ok(false) };
+        self.parts.progress.save_divergences(&[open]).await?;
+        Ok(true)
+    }
+
     pub(crate) async fn repair_records(
         self: &Arc<Self>,
         scope: RepairScope,

@@ -7,7 +7,7 @@
 //!
 //! Layout: `way` drives a run, `journey` is everything that runs and its judge, `points` arms the
 //! points at which the node ends; `rig` is what a new user has; the tests
-//! are in `flips`, `kill`, `faults` and `newcomer`.
+//! are in `flips`, `kill`, `faults`, `newcomer` and `records`.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
@@ -17,5 +17,6 @@ mod journey;
 mod kill;
 mod newcomer;
 mod points;
+mod records;
 mod rig;
 mod way;

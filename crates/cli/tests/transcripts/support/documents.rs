@@ -248,6 +248,7 @@ pub(crate) fn trouble() -> Status {
     s.queue = QueueStatus { depth: 1204, bulk: 61, in_flight: 0, oldest_ms: 48_200, parked: 3 };
     s.divergence.open = 2;
     s.divergence.suspected = 1;
+    s.divergence.by_state = [("confirmed".to_owned(), 2), ("ignored".to_owned(), 5)].into();
     s.divergence.by_class = [("value".to_owned(), 1), ("extra_on_target".to_owned(), 1)].into();
     s.source.reachable = false;
     s.source.throttle_percent = 20.0;
