@@ -394,6 +394,8 @@ fn a_rollback_killed_half_way_goes_on() {
     desk.restart();
     desk.flip(FlipInput::FenceLifted { side: Side::Target });
     assert_eq!(desk.run.place(), Place::RollbackBlocked);
+    assert!(!desk.run.following.in_step, "what a former process saw says nothing about now");
+    desk.tell(Fact::InStep { in_step: true, lag_ms: 3, pending: 0 });
     desk.world = World::Obliging;
     let due = desk.run.retry_at_ms.expect("it goes on by itself");
     desk.pass(due - desk.now);

@@ -265,10 +265,13 @@ fn comes_back(plan: &Plan, run: &RunState, killed: bool) {
             return;
         }
         let Some(action) = todo.pop_front() else {
-            let tick = Event::told(run.now_ms + 120_000, Fact::Tick);
-            let done = step(plan, &run, &tick).expect("facts are never refused");
-            run = done.state;
-            todo.extend(done.actions);
+            // The other side is looked at all the time.
+            for (later, fact) in [(0, in_step.clone()), (120_000, Fact::Tick)] {
+                let event = Event::told(run.now_ms + later, fact);
+                let done = step(plan, &run, &event).expect("facts are never refused");
+                run = done.state;
+                todo.extend(done.actions);
+            }
             continue;
         };
         let fact = match &action {

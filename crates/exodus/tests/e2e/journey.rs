@@ -8,6 +8,7 @@ use anyhow::Result;
 use chaos::checkers;
 use chaos::dataset;
 use chaos::equality::{self, Options as Equality};
+use chaos::load::{Ledger, Load, LoadConfig};
 use chaos::servers::Server;
 use chaos::wait;
 use exodus::demo::args::Options;
@@ -76,6 +77,8 @@ pub(crate) struct Journey {
     /// Whether something was killed, so that clients may have seen a connection break.
     harmed: bool,
     epoch: u64,
+    /// What earlier loads were told, all of it still to be there in the end.
+    ledgers: Vec<Ledger>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -84,7 +87,7 @@ impl Journey {
     pub(crate) fn begin(options: &Options) -> Self {
         let alone = alone();
         let stage = Stage::build(options).unwrap_or_else(|error| panic!("{error:#}"));
-        let journey = Self { stage, harmed: false, epoch: 0, _alone: alone };
+        let journey = Self { stage, harmed: false, epoch: 0, ledgers: Vec::new(), _alone: alone };
         journey.on(|way| way.reach("analyze"));
         let through = journey.stage.application();
         assert!(journey.stage.load().unwrap().redirect(through, PATIENCE), "not all got through");
@@ -213,30 +216,62 @@ impl Journey {
     }
 
     /// Stops the load; both sides are equal, and hold what the clients were told.
-    fn judge(&mut self) {
+    fn judge(&mut self, when: &str) {
         let load = self.stage.load.take().unwrap();
         let (ledger, stats) = load.stop();
-        self.drained_and_equal("at the end");
-        let (source, target) = (self.stage.source.admin(), self.stage.target.admin());
-        let lost = dataset::verify(&self.stage.dataset, &target, 2_000).unwrap();
-        assert!(lost.is_empty(), "seeded keys: {:?}", lost.iter().take(5).collect::<Vec<_>>());
-        for (side, address) in [("target", &target), ("source", &source)] {
-            let judgement = checkers::judge(&ledger, address).unwrap();
-            assert!(judgement.holds(), "the ledger against the {side}:\n{judgement}");
-        }
+        self.drained_and_equal(when);
+        self.holds(when, &ledger);
         println!("{} writes recorded, errors: {:?}", ledger.records.len(), stats.errors);
         assert!(self.harmed || stats.errors.is_empty(), "clients saw {:?}", stats.errors);
+        self.ledgers.push(ledger);
+    }
+
+    fn holds(&self, when: &str, ledger: &Ledger) {
+        let (source, target) = (self.stage.source.admin(), self.stage.target.admin());
+        for (side, address) in [("target", &target), ("source", &source)] {
+            let judgement = checkers::judge(ledger, address).unwrap();
+            let log = self.stage.node_log();
+            assert!(
+                judgement.holds(),
+                "{when}: the ledger against the {side}:\n{judgement}\n{log}"
+            );
+        }
+    }
+
+    /// Everything is judged here, and another load begins, so that a broken promise is found
+    /// where it was broken.
+    pub(crate) fn checkpoint(&mut self, when: &str) {
+        self.judge(when);
+        let options = options();
+        let round = self.ledgers.len() as u64;
+        let mut config = LoadConfig::new(self.stage.application(), options.seed + round);
+        (config.clients, config.ops_per_second) = (options.clients, options.rate);
+        config.dataset = Some(self.stage.dataset);
+        config.prefix = format!("load{round}:");
+        config.timeout = Duration::from_secs(15);
+        self.stage.load = Some(Load::start(config).unwrap());
+    }
+
+    /// What the last load and all earlier ones were told is there.
+    fn judge_all(&mut self) {
+        self.judge("at the end");
+        let target = self.stage.target.admin();
+        let lost = dataset::verify(&self.stage.dataset, &target, 2_000).unwrap();
+        assert!(lost.is_empty(), "seeded keys: {:?}", lost.iter().take(5).collect::<Vec<_>>());
+        for (round, ledger) in self.ledgers.iter().enumerate() {
+            self.holds(&format!("at the end, load {round}"), ledger);
+        }
     }
 
     /// Ends here: judged without going on.
     pub(crate) fn leave(mut self) {
-        self.judge();
+        self.judge_all();
     }
 
     /// To the end: committed, judged, finalized.
     pub(crate) fn finish(mut self) {
         self.on(|way| way.reach("warm_source"));
-        self.judge();
+        self.judge_all();
         self.on(|way| way.reach("finalized"));
     }
 }

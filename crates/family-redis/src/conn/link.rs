@@ -146,6 +146,11 @@ impl Link {
             }
         }
         conn.next().await?;
+        // A server that is still loading takes ACL SETUSER, and would then refuse transactions
+        // of its own append-only file: fencing `default`, as which it loads, loses them.
+        conn.queue(&[b"PING"]);
+        let awake = conn.next().await?;
+        error::checked(awake, "PING", &self.address)?;
         Ok(conn)
     }
 }

@@ -56,6 +56,7 @@ pub(crate) async fn assess(link: &Arc<Link>) -> Vec<Finding> {
         found.push(rights(link, &mut conn).await?);
         found.push(feed(link).await);
         found.push(persistence(link, &mut conn).await?);
+        found.push(loading(link, &mut conn).await?);
         found.push(memory(link, &mut conn).await?);
         found.push(cluster(link, &mut conn).await?);
         found.push(role(link, &mut conn).await?);
@@ -167,6 +168,33 @@ async fn persistence(link: &Link, conn: &mut Conn) -> Result<Finding, PortError>
         ),
     };
     Ok(finding(link, "EXO-PRE-105", severity, evidence, remedy))
+}
+
+/// The append-only file is loaded as `default`; a transaction in it that `default` may not
+/// execute is dropped, with a line in the server's log only (Redis 7.0.15, Valkey 8.0.1).
+async fn loading(link: &Link, conn: &mut Conn) -> Result<Finding, PortError> {
+    let finding = |severity, evidence: String, remedy| {
+        finding(link, "EXO-PRE-113", severity, evidence, remedy)
+    };
+    let aof = Info::ask(conn, "persistence").await?.number("aof_enabled") == 1;
+    if !aof {
+        return Ok(finding(
+            Severity::Pass,
+            "nothing is loaded from an append-only file".into(),
+            "",
+        ));
+    }
+    Ok(match fence::default_lacks(conn).await {
+        Ok(None) => finding(Severity::Pass, "the account `default` may load everything".into(), ""),
+        Ok(Some(line)) => finding(
+            Severity::Risk,
+            format!("{line}: a restart drops the transactions and scripts of its append-only file"),
+            "ACL SETUSER default off ~* &* +@all (nobody can log in as it), and the same in the \
+             ACL file or the configuration",
+        ),
+        Err(error) if conn.is_spent() => return Err(error),
+        Err(error) => finding(Severity::NotRun, error.message, "allow the worker +acl|list"),
+    })
 }
 
 async fn memory(link: &Link, conn: &mut Conn) -> Result<Finding, PortError> {

@@ -98,6 +98,21 @@ pub(crate) async fn lift(conn: &mut Conn, record: &FenceRecord) -> Result<(), Po
     Ok(())
 }
 
+/// What the account `default` may not do of everything, `None` when it may do all.
+pub(crate) async fn default_lacks(conn: &mut Conn) -> Result<Option<String>, PortError> {
+    let reply = conn.ask(&[b"ACL", b"LIST"]).await?;
+    let lines = reply.as_items().ok_or_else(|| error::unexpected("ACL LIST", conn.at()))?;
+    let line = lines.iter().filter_map(Value::as_str).find(|l| l.starts_with("user default "));
+    Ok(line.filter(|line| !allows_all(line)).map(str::to_owned))
+}
+
+/// Whether a line of ACL LIST gives every command on every key.
+fn allows_all(line: &str) -> bool {
+    let words = words(line);
+    let taken = words.iter().any(|w| w.starts_with('-') && *w != "-@all");
+    words.contains(&"~*") && words.contains(&"+@all") && !taken
+}
+
 /// The accounts of the server with their command rules.
 async fn known(conn: &mut Conn) -> Result<Vec<Rules>, PortError> {
     let reply = conn.ask(&[b"ACL", b"LIST"]).await?;
@@ -162,6 +177,19 @@ mod tests {
         assert_eq!(rules.rules, ["-@all", "+get", "+@read", "(~x -@all +set)", "(%R~y +@all)"]);
         let record = FenceRecord(format!("{FORMAT}\nal\t{}", rules.rules.join(" ")));
         assert_eq!(parse(&record).unwrap(), [rules]);
+    }
+
+    #[test]
+    fn accounts_that_may_do_all() {
+        assert!(allows_all("user default on nopass ~* &* +@all"));
+        assert!(allows_all("user default off ~* &* +@all"));
+        for less in [
+            "user default off resetchannels -@all",
+            "user default on nopass ~* &* +@all -@write",
+            "user default on nopass ~app:* &* +@all",
+        ] {
+            assert!(!allows_all(less), "{less}");
+        }
     }
 
     #[test]

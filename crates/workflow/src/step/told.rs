@@ -158,6 +158,8 @@ fn is_current(run: &RunState, attempt: u64) -> bool {
 fn resumed(plan: &Plan, run: &mut RunState, nodes: &BTreeSet<Node>, out: &mut Out) {
     run.nodes = nodes.iter().map(|n| (n.clone(), Epoch(0))).collect();
     run.lift_again_ms = None;
+    // What a former process saw says nothing about now: what was under way is looked at again.
+    run.following.in_step = false;
     barrier::resume(plan, run, out);
     lift_forgotten(run, out);
     if run.rehearsing_since_ms.is_some() {
