@@ -169,9 +169,18 @@ export interface Status {
     client_errors_per_min: number;
     direct_sessions?: number;
   };
+  endpoints: Endpoint[];
   queue: { depth: number; bulk: number; in_flight: number; oldest_ms: number; parked: number };
   latency: SideLatency[];
   events: RunEvent[];
+}
+
+export interface Endpoint {
+  side: SideName;
+  address: string;
+  product?: string;
+  memory_used?: number;
+  memory_max?: number;
 }
 
 export interface MigrationSummary {

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::envelope::{AllowedAction, NextStep, Waiting, Warning};
 use crate::events::Event;
-use crate::fleet::{Phase, Side};
+use crate::fleet::{Endpoint, Phase, Side};
 
 /// Everything about one migration now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -57,6 +57,9 @@ pub struct Status {
     pub divergence: DivergenceStatus,
     /// Whether production suffers.
     pub source: SourceHealth,
+    /// The two servers, as they were last probed.
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
     /// Changes not yet on the other side.
     pub queue: QueueStatus,
     /// Latency per side.
@@ -299,7 +302,8 @@ pub struct SourceHealth {
     /// Round trip of our own ping to the source, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_ms: Option<f64>,
-    /// Change of the source's p99 since the run began, percent.
+    /// Change of the source's p99, as clients see it through Exodus, since the analyze phase,
+    /// percent; absent without enough requests, and once the target answers too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p99_change_percent: Option<f64>,
     /// Share of the full background rate granted now, percent.

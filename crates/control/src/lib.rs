@@ -23,6 +23,7 @@ mod evidence;
 mod http;
 mod ignored;
 mod interlays;
+mod known;
 mod metrics;
 mod migration;
 mod observe;

@@ -25,6 +25,7 @@ use crate::config::{self, Document};
 use crate::endpoint;
 use crate::ignored;
 use crate::interlays::Interlays;
+use crate::known;
 use crate::observe;
 use crate::plugin::FamilyPlugin;
 use crate::preflight;
@@ -82,6 +83,7 @@ impl Migration {
             clock: Arc::clone(&common.clock),
             interlays,
         });
+        world.set_baseline(observe::baseline(store.as_ref(), &world.id).await?);
         world.ignore_until(ignored::load(store.as_ref(), &world.id).await?);
         world.set_cleaned(cleaned::load(store.as_ref(), &world.id).await?);
         let specs = specs(&world)?;
@@ -96,6 +98,7 @@ impl Migration {
         let engine_journal = Arc::clone(&journal);
         world.spawn(async move |world| connect(world, specs, engine_journal).await);
         world.spawn(observe::run);
+        world.spawn(known::run);
         Ok(Arc::new(Self { world, runner, journal, yaml: ArcSwap::from_pointee(yaml) }))
     }
 
@@ -191,6 +194,7 @@ async fn connect_side(world: &Arc<World>, spec: EndpointSpec) {
             Ok(database) => {
                 world.set_error(side, None);
                 world.set_database(side, database);
+                world.spawn(async move |world| known::look(&world, side).await);
                 reconcile_fence(world, side).await;
                 if world.document.load().target.is_none() {
                     preflight::begin(world);

@@ -1,5 +1,6 @@
 //! Tells the run what its workers, the feeds and the traffic do.
 
+mod baseline;
 mod compared;
 mod criteria;
 mod traffic;
@@ -17,6 +18,7 @@ use crate::act::worker_of;
 use crate::evidence;
 use crate::world::World;
 
+pub(crate) use baseline::{Baseline, change as latency_change, load as baseline};
 use compared::Comparing;
 pub(crate) use compared::Counts;
 pub(crate) use traffic::{Rates, Sum, Window};
@@ -55,6 +57,7 @@ struct Told {
     failed: Option<String>,
     comparing: Comparing,
     profiled: bool,
+    baseline_next_ms: u64,
 }
 
 /// Looks until the world stops.
@@ -83,6 +86,7 @@ pub(crate) async fn run(world: Arc<World>) {
         }
         if run.place() == Place::Analyze {
             profiled(&world, run, &mut told).await;
+            baseline::take(&world, &run.run, &mut told.baseline_next_ms, now).await;
         } else {
             told.profiled = false;
         }

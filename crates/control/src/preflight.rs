@@ -19,6 +19,7 @@ use workflow::{Environment, EvidenceKind, EvidenceOutcome, Fact};
 
 use crate::clock::rfc3339;
 use crate::evidence;
+use crate::known;
 use crate::world::World;
 
 /// The step a check is required for, in order.
@@ -167,6 +168,7 @@ async fn family_checks(world: &World) -> Vec<Checked> {
     {
         let Some(database) = database else { continue };
         let findings = database.assess().await;
+        known::look(world, database.side()).await;
         out.extend(findings.into_iter().map(|f| Checked { finding: f, required_at, firm: false }));
     }
     if let (Some(source), Some(target)) = (&source, &target) {
@@ -223,7 +225,9 @@ pub(crate) async fn direct_sessions(world: &World) -> Result<Vec<String>, String
 
 async fn redirect(world: &World) {
     let kind = EvidenceKind::Redirect;
-    let (outcome, report) = match direct_sessions(world).await {
+    let direct = direct_sessions(world).await;
+    world.set_direct(direct.as_ref().ok().map(|all| all.len() as u64));
+    let (outcome, report) = match direct {
         Ok(direct) if direct.is_empty() => {
             (EvidenceOutcome::Pass, json!({ "summary": "every session comes through an interlay" }))
         }

@@ -121,6 +121,10 @@ pub(crate) async fn build(migration: &Arc<Migration>) -> anyhow::Result<api::Sta
         data: parts::data(&look),
         divergence: parts::divergence(world, &look),
         source: parts::source(world, &look),
+        endpoints: [Side::Source, Side::Target]
+            .into_iter()
+            .filter_map(|which| parts::endpoint(world, which))
+            .collect(),
         queue: parts::queue(&look),
         latency: parts::latency(world, &look),
         events,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use engine::{Engine, Filter, Hold};
-use family::Database;
+use family::{Database, Probe};
 use model::{Dataset, Key, Side};
 use parking_lot::Mutex;
 use store::{Batch, Store};
@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::Document;
 use crate::events;
 use crate::interlays::Interlays;
-use crate::observe::Seen;
+use crate::observe::{Baseline, Seen};
 use crate::plugin::FamilyPlugin;
 use crate::runner::{Runner, Snapshot};
 
@@ -48,6 +48,10 @@ pub(crate) struct World {
     cleaned: Mutex<Option<Cleaned>>,
     /// Until when differences are ignored, milliseconds since the Unix epoch.
     ignored: Mutex<BTreeMap<Key, u64>>,
+    probes: [Mutex<Option<Probe>>; 2],
+    baseline: Mutex<Option<Baseline>>,
+    /// Sessions that reach the source without an interlay, when they were last counted.
+    direct: Mutex<Option<u64>>,
     /// What ages in this process are measured from.
     pub(crate) born: Instant,
     /// Runs of the checks under way.
@@ -98,6 +102,9 @@ impl World {
             rehearsal: Mutex::default(),
             cleaned: Mutex::default(),
             ignored: Mutex::default(),
+            probes: Default::default(),
+            baseline: Mutex::default(),
+            direct: Mutex::default(),
             born: Instant::now(),
             checking: Arc::default(),
             seen: Seen::default(),
@@ -195,6 +202,32 @@ impl World {
         let datasets =
             (!include.is_empty()).then(|| include.iter().map(|d| Dataset::new(d)).collect());
         Filter { datasets, keys: None }
+    }
+
+    pub(crate) fn set_probe(&self, side: Side, probe: Probe) {
+        *self.probes[side.index()].lock() = Some(probe);
+    }
+
+    /// What is known of a server.
+    pub(crate) fn probe(&self, side: Side) -> Option<Probe> {
+        self.probes[side.index()].lock().clone()
+    }
+
+    pub(crate) fn set_baseline(&self, baseline: Option<Baseline>) {
+        *self.baseline.lock() = baseline;
+    }
+
+    /// The source's latency in the analyze phase.
+    pub(crate) fn baseline(&self) -> Option<Baseline> {
+        self.baseline.lock().clone()
+    }
+
+    pub(crate) fn set_direct(&self, sessions: Option<u64>) {
+        *self.direct.lock() = sessions;
+    }
+
+    pub(crate) fn direct(&self) -> Option<u64> {
+        *self.direct.lock()
     }
 
     pub(crate) fn ignore_until(&self, all: impl IntoIterator<Item = (Key, u64)>) {

@@ -69,7 +69,12 @@ function hurtingHead(s: Status): string {
 function hurtingRows(s: Status): Row[] {
   const rows: Row[] = s.latency.filter((l) => l.requests > 0).map((l) => [words(l.side), `p50 ${micros(l.p50_us)} · p99 ${micros(l.p99_us)}`]);
   const change = s.source.p99_change_percent;
-  if (change !== undefined) rows.push(["source p99", `${change >= 0 ? "+" : ""}${change.toFixed(0)} % since the start`]);
+  if (change !== undefined) rows.push(["source p99", `${change >= 0 ? "+" : ""}${change.toFixed(0)} % since analyze`]);
+  for (const e of s.endpoints) {
+    const max = e.memory_max ?? 0;
+    const memory = e.memory_used === undefined ? "" : ` · ${bytes(e.memory_used)}${max > 0 ? ` of ${bytes(max)}` : ""}`;
+    rows.push([e.side, `${clean(e.product ?? "not probed yet")}${memory}`]);
+  }
   const direct = s.source.direct_sessions;
   if (direct !== undefined && direct > 0) rows.push(["past the interlay", `${count(direct)} sessions`, true]);
   const c = s.checks;

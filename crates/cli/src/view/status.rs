@@ -385,7 +385,7 @@ fn source(status: &Status, paint: Paint) -> Vec<Vec<String>> {
             facts.push(paint.bad(&format!("{name} DOES NOT ANSWER")));
         }
     }
-    facts.extend(s.p99_change_percent.map(|p| format!("p99 {p:+.0} %")));
+    facts.extend(s.p99_change_percent.map(|p| format!("p99 {p:+.0} % since analyze")));
     for side in status.latency.iter().filter(|side| side.requests > 0) {
         facts.push(format!(
             "{} p50 {} p99 {}",
@@ -407,7 +407,21 @@ fn source(status: &Status, paint: Paint) -> Vec<Vec<String>> {
             "sessions past the interlay",
         )));
     }
-    vec![facts]
+    vec![facts, servers(status)]
+}
+
+/// `source redis 7.0.15 43.0 MB`, with the limit where there is one.
+fn servers(status: &Status) -> Vec<String> {
+    let one = |e: &api::Endpoint| {
+        let product = e.product.as_deref().unwrap_or("not probed yet");
+        let memory = match (e.memory_used, e.memory_max) {
+            (Some(used), Some(max)) if max > 0 => format!(", {} of {}", bytes(used), bytes(max)),
+            (Some(used), _) => format!(", {} in memory", bytes(used)),
+            (None, _) => String::new(),
+        };
+        format!("{} is {}{memory}", e.side.as_str(), clean(product))
+    };
+    status.endpoints.iter().map(one).collect()
 }
 
 /// The verdict in capitals, what explains it as it is: `REFUSES WRITES: out of memory`.

@@ -7,7 +7,7 @@ use api::{
 use engine::{FeedState, WorkState};
 use family::Trouble;
 use model::{DivergenceState, Side};
-use routing::Freeze;
+use routing::{Authority, Freeze};
 use workflow::{EvidenceKind, LagFacts, Place};
 
 use super::{Look, side};
@@ -15,7 +15,8 @@ use crate::clock::rfc3339;
 use crate::dto::to_text;
 use crate::endpoint::{tls_mode, tls_name};
 use crate::evidence;
-use crate::observe::comparisons;
+use crate::known;
+use crate::observe::{comparisons, latency_change};
 use crate::world::World;
 
 pub(crate) fn writes(world: &World, look: &Look) -> Writes {
@@ -239,6 +240,18 @@ fn trouble(world: &World, look: &Look, which: Side) -> Option<(bool, &'static st
     (named && world.database(which).is_none() && world.error(which).is_some()).then_some(GONE)
 }
 
+/// Change of the source's p99, seen through us, since the analyze phase.
+fn p99_change(world: &World, look: &Look) -> Option<f64> {
+    let run = look.run.as_ref()?;
+    let table = world.interlays.table();
+    let target = Side::Target.index();
+    let only_source =
+        table.authority == Authority::whole(Side::Source) && look.rates.side_requests[target] == 0;
+    let [_, upstream, _] = world.seen.window.lock().latencies(&look.sum);
+    let now = (upstream.value_at_quantile(0.99), upstream.len());
+    latency_change(world.baseline().as_ref(), &run.run, now, only_source)
+}
+
 /// A server that answers and refuses is not one that is gone: the remedy is another.
 const fn named(trouble: Trouble) -> (bool, &'static str) {
     match trouble {
@@ -278,13 +291,13 @@ pub(crate) fn source(world: &World, look: &Look) -> SourceHealth {
         source_trouble: says(Side::Source),
         target_trouble: says(Side::Target),
         ping_ms: ping.map(|us| us as f64 / 1_000.0),
-        p99_change_percent: None,
+        p99_change_percent: p99_change(world, look),
         throttle_percent: granted,
         throttle_reason: throttle
             .filter(|t| t.reason != "none")
             .map(|t| format!("{}: {}", t.reason, t.detail)),
         client_errors_per_min: look.rates.client_errors as f64 / minutes,
-        direct_sessions: None,
+        direct_sessions: world.direct(),
     }
 }
 
@@ -325,6 +338,9 @@ pub(crate) fn endpoint(world: &World, which: Side) -> Option<api::Endpoint> {
         capabilities.insert("feed_open".to_owned(), status.feed == FeedState::Open);
     }
     capabilities.insert("fence".to_owned(), world.can_fence().contains(&which));
+    let probe = world.probe(which);
+    let can = probe.iter().flat_map(|p| &p.capabilities);
+    capabilities.extend(can.map(|c| (c.name.to_owned(), c.present)));
     Some(api::Endpoint {
         migration: world.id.clone(),
         side: side(which),
@@ -332,10 +348,10 @@ pub(crate) fn endpoint(world: &World, which: Side) -> Option<api::Endpoint> {
         address: section.address.clone(),
         tls: tls_name(&tls_mode(section)).to_owned(),
         reachable: world.database(which).is_some() && error.is_none(),
-        product: None,
+        product: probe.as_ref().map(known::product),
         capabilities,
-        memory_used: None,
-        memory_max: None,
+        memory_used: probe.as_ref().map(|p| p.memory_used),
+        memory_max: probe.as_ref().map(|p| p.memory_max),
         last_error: error,
     })
 }

@@ -32,6 +32,10 @@ fn copied() -> Rig {
     }
     rig.create(&rig.source.address().host_port(), &rig.target.address().host_port());
     rig.follow("verifying");
+    rig.wait("both servers are known", |s| {
+        let known = |e: &api::Endpoint| e.product.is_some() && e.memory_used > Some(0);
+        s.endpoints.len() == 2 && s.endpoints.iter().all(known)
+    });
     rig
 }
 

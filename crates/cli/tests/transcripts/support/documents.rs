@@ -75,6 +75,22 @@ fn bar(now: Phase) -> Vec<PhaseMark> {
     all.iter().enumerate().map(|(i, p)| PhaseMark { phase: *p, state: state(i).into() }).collect()
 }
 
+fn endpoint(side: Side, product: &str, memory_max: u64) -> Endpoint {
+    Endpoint {
+        migration: "orders".into(),
+        side,
+        family: "fake".into(),
+        address: "10.0.0.1:6379".into(),
+        tls: "disable".into(),
+        reachable: true,
+        product: Some(product.into()),
+        capabilities: Default::default(),
+        memory_used: Some(48_200_000),
+        memory_max: Some(memory_max),
+        last_error: None,
+    }
+}
+
 /// A canary in the middle of its reads.
 pub(crate) fn status() -> Status {
     Status {
@@ -170,6 +186,10 @@ pub(crate) fn status() -> Status {
             throttle_percent: 100.0,
             ..SourceHealth::default()
         },
+        endpoints: vec![
+            endpoint(Side::Source, "fakedb 7.0.15", 0),
+            endpoint(Side::Target, "fakedb 8.1.1", 2_000_000_000),
+        ],
         queue: QueueStatus { depth: 4, bulk: 0, in_flight: 1, oldest_ms: 3, parked: 0 },
         latency: vec![
             SideLatency {
