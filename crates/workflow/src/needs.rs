@@ -91,6 +91,16 @@ pub fn ahead(plan: &Plan, run: &RunState) -> Option<Step> {
     })
 }
 
+/// [`forward`] as this plan means it: a strategy that never serves from the target is over when
+/// it was rolled back.
+#[must_use]
+pub const fn onward(plan: &Plan, place: Place) -> Option<VerbKind> {
+    match place {
+        Place::RolledBack if !routing::serves_target(plan.strategy) => Some(VerbKind::Abandon),
+        _ => forward(place),
+    }
+}
+
 /// The first batch that is not with the target yet.
 #[must_use]
 pub fn next_batch<'a>(plan: &'a Plan, run: &RunState) -> Option<&'a TenantBatch> {

@@ -2,7 +2,7 @@
 //! do, what comes next.
 
 use crate::event::VerbKind;
-use crate::needs::{ahead, command, forward, needs, next_batch};
+use crate::needs::{ahead, command, needs, next_batch, onward};
 use crate::place::{Place, Step};
 use crate::plan::Plan;
 use crate::run::RunState;
@@ -71,11 +71,13 @@ pub fn waiting_on(plan: &Plan, run: &RunState) -> WaitingOn {
         let what = format!("{word} by {}: {}", held.by, held.reason);
         return wait(what, held.since_ms, "operator", "release");
     }
-    if let Some(need) = needs(plan, run).into_iter().next() {
+    // Ending a run asks for nothing that going on would ask for.
+    let ends = onward(plan, run.place()) == Some(VerbKind::Abandon);
+    if let Some(need) = needs(plan, run).into_iter().next().filter(|_| !ends) {
         let (who, command) = (need.who, need.command);
         return WaitingOn { what: need.what, since_ms: need.since_ms, who, command };
     }
-    match forward(run.place()) {
+    match onward(plan, run.place()) {
         Some(verb) => {
             let words = match verb {
                 VerbKind::Commit => "commit --reason WHY".to_owned(),
@@ -107,7 +109,7 @@ const fn flip_words(step: FlipStep) -> &'static str {
 /// Every verb that would be carried out now, the one that leads forward first.
 #[must_use]
 pub fn allowed_actions(plan: &Plan, run: &RunState) -> Vec<Allowed> {
-    let ahead = forward(run.place());
+    let ahead = onward(plan, run.place());
     let others = VerbKind::ALL.iter().copied().filter(|v| Some(*v) != ahead);
     ahead
         .into_iter()
@@ -125,12 +127,13 @@ pub fn allowed_actions(plan: &Plan, run: &RunState) -> Vec<Allowed> {
 /// the run.
 #[must_use]
 pub fn next(plan: &Plan, run: &RunState) -> Allowed {
-    let ahead = forward(run.place()).filter(|v| why_not(plan, run, *v).is_none());
+    let verb = onward(plan, run.place());
+    let possible = verb.filter(|v| why_not(plan, run, *v).is_none());
     let waiting = waiting_on(plan, run);
-    match ahead {
+    match possible {
         Some(verb) => Allowed { verb, command: waiting.command, effect: effect(plan, run, verb) },
         None => Allowed {
-            verb: forward(run.place()).unwrap_or(VerbKind::Advance),
+            verb: verb.unwrap_or(VerbKind::Advance),
             command: waiting.command,
             effect: waiting.what,
         },

@@ -244,6 +244,12 @@ fn a_shadow_run_compares_and_ends() {
     assert_eq!(desk.run.place(), Place::Verifying);
     assert_eq!(desk.refused(Verb::Advance).code, "EXO-RUN-019");
     desk.must(Verb::Rollback { accept_loss: false });
+    let next = workflow::next(&desk.plan, &desk.run);
+    assert_eq!(
+        (next.verb, next.command.contains("abandon")),
+        (workflow::VerbKind::Abandon, true),
+        "{next:?}"
+    );
     desk.must(Verb::Abandon);
     assert_eq!(desk.run.outcome, Some(Outcome::Abandoned));
     assert!(desk.run.capture.is_none());
