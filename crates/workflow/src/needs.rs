@@ -94,7 +94,7 @@ pub fn ahead(plan: &Plan, run: &RunState) -> Option<Step> {
 /// [`forward`] as this plan means it: a strategy that never serves from the target is over when
 /// it was rolled back.
 #[must_use]
-pub const fn onward(plan: &Plan, place: Place) -> Option<VerbKind> {
+pub(crate) const fn onward(plan: &Plan, place: Place) -> Option<VerbKind> {
     match place {
         Place::RolledBack if !routing::serves_target(plan.strategy) => Some(VerbKind::Abandon),
         _ => forward(place),
