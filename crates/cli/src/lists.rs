@@ -247,7 +247,7 @@ pub(crate) fn entries(
     let page = ctx.show::<Page<QueueEntry>>(&path, |io, format, page| {
         view::data::entries(io, format, &page.items)?;
         if let Some(next) = &page.next {
-            io.say(&format!("there is more: exodus queue peek --after {next}"));
+            io.say(&format!("there is more: exodus queue peek --after '{next}'"));
         }
         Ok(())
     })?;

@@ -94,7 +94,7 @@ fn sentence(kind: &str, fields: &Map<String, Value>) -> String {
         }
         "config_changed" => format!("the config changed (digest {})", f("digest")),
         "preflight_done" => {
-            format!("checks: {} block, {} are risks, {} pass", f("blocker"), f("risk"), f("pass"))
+            format!("blockers {}, risks {}, passed {}", f("blocker"), f("risk"), f("pass"))
         }
         "rehearsal_began" => format!("rollback rehearsal began{}", by()),
         "rehearsal_done" => format!("rollback rehearsal{}", with(": ", "summary")),

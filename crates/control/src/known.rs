@@ -9,18 +9,34 @@ use std::time::Duration;
 use family::Probe;
 use model::Side;
 
+use crate::preflight;
 use crate::world::World;
 
-/// How old what is known may become.
-const EVERY: Duration = Duration::from_secs(60);
+/// How often sessions past the interlay are counted.
+const COUNT: Duration = Duration::from_secs(20);
+/// A probe is made with every so many counts.
+const PROBE: u32 = 3;
 
 /// Looks until the world stops.
 pub(crate) async fn run(world: Arc<World>) {
-    loop {
-        tokio::time::sleep(EVERY).await;
+    for turn in 1u32.. {
+        tokio::time::sleep(COUNT).await;
+        count_direct(&world).await;
+        if turn % PROBE != 0 {
+            continue;
+        }
         for side in [Side::Source, Side::Target] {
             look(&world, side).await;
         }
+    }
+}
+
+/// Applications are redirected while a run goes on: what was counted once would soon be wrong, and
+/// so would the evidence that rests on it.
+async fn count_direct(world: &World) {
+    let counted = preflight::direct_sessions(world).await.ok().map(|all| all.len() as u64);
+    if counted.is_some() && counted != world.direct() {
+        preflight::redirect(world).await;
     }
 }
 

@@ -223,7 +223,8 @@ pub(crate) async fn direct_sessions(world: &World) -> Result<Vec<String>, String
     Ok(foreign.into_iter().filter(|s| !ours.iter().any(|own| s.starts_with(own))).collect())
 }
 
-async fn redirect(world: &World) {
+/// Tells the run whether every session comes through an interlay.
+pub(crate) async fn redirect(world: &World) {
     let kind = EvidenceKind::Redirect;
     let direct = direct_sessions(world).await;
     world.set_direct(direct.as_ref().ok().map(|all| all.len() as u64));

@@ -84,7 +84,8 @@ pub fn waiting_on(plan: &Plan, run: &RunState) -> WaitingOn {
                 VerbKind::Finalize => "finalize --reason WHY".to_owned(),
                 other => spelt(other),
             };
-            wait(effect(plan, run, verb), run.since_ms, "operator", &words)
+            let what = format!("a decision to go on: {}", effect(plan, run, verb));
+            wait(what, run.since_ms, "operator", &words)
         }
         None => wait("it goes on by itself".to_owned(), run.since_ms, "exodus", "status -w"),
     }

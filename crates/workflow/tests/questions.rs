@@ -17,6 +17,8 @@ const LAG: LagFacts = LagFacts { source_healthy: true, pending: 0, drained_per_s
 fn next_is_a_command_that_leads_forward() {
     let mut desk = Desk::new(dev(Strategy::BigBang), World::Obliging);
     assert_eq!(next(&desk.plan, &desk.run).command, "exodus advance --yes -m shop");
+    let waits = waiting_on(&desk.plan, &desk.run).what;
+    assert_eq!(waits, "a decision to go on: the run goes to tap");
     desk.go_to(Place::Rehearsal);
     let step = next(&desk.plan, &desk.run);
     assert_eq!(step.effect, "writes are noted and the data is copied to the target");

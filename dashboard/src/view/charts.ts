@@ -4,6 +4,7 @@
 import uPlot from "uplot";
 
 import { h, put, say } from "../dom";
+import { clock } from "../format";
 import type { RunEvent, Samples } from "../model";
 
 interface Line {
@@ -115,7 +116,7 @@ function options(chart: Chart, names: string[], width: number, marks: () => numb
     cursor: { y: false },
     legend: { live: true },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-    axes: [axis, { ...axis, size: 48 }],
+    axes: [{ ...axis, values: (_, at) => at.map((s) => clock(new Date(s * 1000).toISOString())) }, { ...axis, size: 64 }],
     series: [
       {},
       ...lines.map((l, i) => ({ label: l.label, stroke: strokes[i] ?? ink, width: 1.5, dash: l.dash, points: { show: false } })),

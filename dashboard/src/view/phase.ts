@@ -70,7 +70,7 @@ export function waiting(act: (action: AllowedAction) => void): Part {
     update(s) {
       const w = s.waiting_on;
       say(what, w === undefined ? "Nothing; it moves by itself." : clean(w.what));
-      say(who, w === undefined || w.kind === "nothing" ? "" : `for ${since(w.since)} · ${words(w.who)} can end it`);
+      say(who, w === undefined || w.kind === "nothing" ? "" : `for ${since(w.since)} · ${w.who === "the system" ? "it ends by itself" : `${words(w.who)} can end it`}`);
       const next = s.next_steps[0];
       const text = w?.command ?? next?.command ?? "";
       show(line, text !== "");

@@ -112,8 +112,8 @@ function queueRows(s: Status): Row[] {
     ["in flight", count(q.in_flight)],
     ["from the scan", count(q.bulk)],
     ["parked", count(q.parked), q.parked > 0],
-    ["throttle", `${s.source.throttle_percent.toFixed(0)} % granted`],
-    ...(s.source.throttle_reason === undefined ? [] : [["because", clean(s.source.throttle_reason)] as Row]),
+    ["copying", s.source.throttle_reason === undefined ? "not slowed" : s.source.throttle_percent > 0 ? "slowed" : "stopped"],
+    ...(s.source.throttle_reason === undefined ? [] : [["because", words(clean(s.source.throttle_reason))] as Row]),
   ];
 }
 

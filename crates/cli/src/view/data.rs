@@ -8,7 +8,7 @@ use super::{facts, plain};
 use crate::output::Format;
 use crate::table::Table;
 use crate::term::Io;
-use crate::text::{bytes, count, millis};
+use crate::text::{bytes, clean, count, millis, plural, wrap};
 use crate::view::status::ago;
 
 pub(crate) fn backfill(io: &mut Io<'_>, format: Format, data: &DataStatus) -> io::Result<()> {
@@ -131,6 +131,9 @@ pub(crate) fn queue(io: &mut Io<'_>, format: Format, queue: &Queue) -> io::Resul
 }
 
 pub(crate) fn entries(io: &mut Io<'_>, format: Format, all: &[QueueEntry]) -> io::Result<()> {
+    if format == Format::Table && !all.is_empty() {
+        return all.iter().try_for_each(|e| waiting(io, e));
+    }
     let mut table = Table::new(
         &["id", "state", "key", "age", "attempts", "why", "what to do"],
         "nothing waits",
@@ -147,6 +150,23 @@ pub(crate) fn entries(io: &mut Io<'_>, format: Format, all: &[QueueEntry]) -> io
         ]);
     }
     table.write(io, format)
+}
+
+/// One record, never cut: its id is the argument of what can be done about it.
+fn waiting(io: &mut Io<'_>, e: &QueueEntry) -> io::Result<()> {
+    let (paint, width) = (io.paint(), io.width);
+    let state = if e.state == "parked" { paint.warn("parked ") } else { format!("{:<7}", e.state) };
+    let tries = plural(u64::from(e.attempts), "try", "tries");
+    writeln!(io.out, "{state} {:>9} {tries:>8}  '{}'", millis(e.age_ms), clean(&e.id))?;
+    let why = e.last_error.as_ref().or(e.cause.as_ref());
+    for (name, text) in [("why", why), ("do", e.what_to_do.as_ref())] {
+        let lines = text.map(|t| wrap(&clean(t), width.saturating_sub(13).max(40)));
+        for (n, line) in lines.unwrap_or_default().iter().enumerate() {
+            let name = if n == 0 { name } else { "" };
+            writeln!(io.out, "        {} {line}", paint.dim(&format!("{name:<4}")))?;
+        }
+    }
+    Ok(())
 }
 
 fn key(dataset: &str, key: &str) -> String {

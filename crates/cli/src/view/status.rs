@@ -177,6 +177,10 @@ fn reads(status: &Status, paint: Paint) -> Vec<Vec<String>> {
     if r.pins > 0 {
         facts.push(plural(r.pins.into(), "explicit pin", "explicit pins"));
     }
+    if r.secondary_ready && r.asked_percent > 0 && r.observed_percent.is_some_and(|p| p < 0.05) {
+        // With few clients a small share may be nobody, which looks like a fault.
+        facts.push("shares are of clients: none of that share reads now".to_owned());
+    }
     if !r.secondary_ready && r.asked_percent > 0 {
         facts.push(paint.warn("the other side may not serve reads now"));
     }
@@ -250,7 +254,10 @@ fn waiting(status: &Status, paint: Paint, now: Timestamp) -> Vec<Vec<String>> {
         Some(w) => {
             groups.push(vec![clean(&w.what), lasting(&w.since, now)]);
             if w.kind != "nothing" {
-                groups.push(vec![format!("{} can end it", clean(&w.who))]);
+                groups.push(vec![match w.who.as_str() {
+                    "the system" => "it ends by itself".to_owned(),
+                    who => format!("{} can end it", clean(who)),
+                }]);
             }
             shown = w.command.as_deref();
         }
@@ -395,8 +402,9 @@ fn source(status: &Status, paint: Paint) -> Vec<Vec<String>> {
         ));
     }
     facts.push(match &s.throttle_reason {
-        Some(reason) => format!("throttle {:.0} %: {}", s.throttle_percent, clean(reason)),
-        None => "no throttle".to_owned(),
+        Some(reason) if s.throttle_percent > 0.0 => format!("copy slowed: {}", words(reason)),
+        Some(reason) => format!("copy stopped: {}", words(reason)),
+        None => "copy not slowed".to_owned(),
     });
     let errors = format!("{:.1} client errors/min", s.client_errors_per_min);
     facts.push(if s.client_errors_per_min > 0.0 { paint.warn(&errors) } else { errors });
@@ -408,6 +416,10 @@ fn source(status: &Status, paint: Paint) -> Vec<Vec<String>> {
         )));
     }
     vec![facts, servers(status)]
+}
+
+fn words(text: &str) -> String {
+    clean(text).replace('_', " ")
 }
 
 /// `source redis 7.0.15 43.0 MB`, with the limit where there is one.

@@ -8,7 +8,8 @@ use api::{Effect, Verb, VerbOutcome};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use support::documents::{
-    checks, early, envelope, event, fleet, over, problem, rolled_back, status, summary, trouble,
+    checks, early, envelope, event, fleet, nobody_reads, over, problem, rolled_back, status,
+    summary, trouble,
 };
 use support::{COLOUR, FakeServer, NARROW, PIPE, WIDE, exodus, offline, until};
 
@@ -62,6 +63,36 @@ fn status_at_120_columns() {
 fn reads_of_records_that_were_not_copied_are_no_disagreement() {
     let shown = exodus(&with_status(&early()), NARROW, "status").to_string();
     assert_snapshot!(shown);
+}
+
+#[test]
+fn records_that_wait_can_be_acted_on() {
+    let server = with_status(&status());
+    let entry = |state: &str, id: &str, what: &str| api::QueueEntry {
+        id: id.into(),
+        key: "cart:17".into(),
+        state: state.into(),
+        age_ms: 34_000,
+        attempts: 3,
+        last_error: (state == "parked").then(|| "[EXO-RED-011] the server refused it".into()),
+        cause: Some("written through an interlay, or retried by an operator".into()),
+        what_to_do: Some(what.into()),
+    };
+    let page = api::Page {
+        items: vec![
+            entry("parked", r"\x00\x00cart:17", r"exodus queue retry '\x00\x00cart:17'"),
+            entry("queued", r"\x00\x00cart:18", "nothing: it is copied by itself"),
+        ],
+        next: Some(r"queued:17.\x00\x00cart:18".into()),
+    };
+    server.ok("GET /api/v1/migrations/orders/queue/entries?limit=2", &envelope(&page));
+    assert_snapshot!(exodus(&server, NARROW, "queue peek --limit 2"));
+}
+
+#[test]
+fn a_share_that_is_nobodys_is_explained() {
+    let shown = exodus(&with_status(&nobody_reads()), NARROW, "status").to_string();
+    assert!(shown.contains("none of that share reads now"), "{shown}");
 }
 
 #[test]

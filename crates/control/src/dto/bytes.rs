@@ -14,6 +14,11 @@ pub(crate) fn to_text(bytes: &[u8]) -> String {
     out
 }
 
+/// The text of an id as it can be pasted into a shell.
+pub(crate) fn pasted(id: &str) -> String {
+    format!("'{}'", id.replace('\'', r"'\''"))
+}
+
 /// Back from [`to_text`]; `None` when it was not made by it.
 pub(crate) fn from_text(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
@@ -48,6 +53,7 @@ mod tests {
         let all: Vec<u8> = (0..=255).collect();
         assert_eq!(from_text(&to_text(&all)).unwrap(), all);
         assert_eq!(to_text(b"user:1"), "user:1");
+        assert_eq!(pasted(&to_text(b"\0o'k")), r"'\x00o'\''k'");
         for wrong in ["\\", "\\x", "\\x1", "\\xzz", "\\n", "\u{e9}"] {
             assert_eq!(from_text(wrong), None, "{wrong}");
         }

@@ -10,5 +10,5 @@ mod bytes;
 mod flip;
 mod run;
 
-pub(crate) use bytes::{from_text, to_text};
+pub(crate) use bytes::{from_text, pasted, to_text};
 pub(crate) use run::{decode, encode};

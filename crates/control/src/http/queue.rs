@@ -11,7 +11,7 @@ use store::Kind;
 use super::access::Of;
 use super::answer::{Answer, Refusal, about};
 use super::data::{Paging, export, failure, page};
-use crate::dto::{from_text, to_text};
+use crate::dto::{from_text, pasted, to_text};
 use crate::migration::Migration;
 use crate::status::{self, Look};
 
@@ -35,7 +35,7 @@ fn parked(migration: &Migration, doc: &store::Doc) -> Option<QueueEntry> {
     let one = failure(migration, doc)?;
     let at = one.at.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
     let at = at.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
-    let retry = format!("exodus queue retry {}", one.id);
+    let retry = format!("exodus queue retry {}", pasted(&one.id));
     let (cause, what_to_do) = match one.code == ASIDE {
         true => (format!("set aside by an operator: {}", one.reason), retry),
         false => (
@@ -85,7 +85,7 @@ fn advice(one: &Queued, id: &str) -> String {
         (_, true) => format!("it changed {} times while it was copied", one.moves),
         _ => return "nothing: it is copied by itself".to_owned(),
     };
-    format!("{why}; to let others pass: exodus queue park {id} --reason WHY")
+    format!("{why}; to let others pass: exodus queue park {} --reason WHY", pasted(id))
 }
 
 /// A place in the list of what is queued.
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn only_what_does_not_come_through_asks_for_a_person() {
         assert_eq!(advice(&waiting(0, 0), "k"), "nothing: it is copied by itself");
-        assert!(advice(&waiting(3, 0), "k").contains("queue park k"));
+        assert!(advice(&waiting(3, 0), "k").contains("queue park 'k'"));
         assert!(advice(&waiting(0, 100), "k").contains("changed 100 times"));
     }
 }

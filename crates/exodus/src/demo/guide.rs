@@ -303,7 +303,9 @@ fn spelt(verb: &str, args: &Map<String, Value>) -> String {
         .iter()
         .filter_map(|name| args.get(*name).and_then(Value::as_str))
         .collect();
-    [vec![words.as_str()], tail, vec![NAME]].concat().join(" ")
+    let narrates = api::Verb::parse(verb).is_some_and(|v| v.info().dangerous);
+    let yes = if narrates { vec!["--yes"] } else { Vec::new() };
+    [vec![words.as_str()], tail, yes, vec!["-m", NAME]].concat().join(" ")
 }
 
 #[cfg(test)]
@@ -318,7 +320,8 @@ mod tests {
         assert_eq!(verb("exodus status -w demo"), None);
         let (verb, args) = meaning("exodus approve migrate demo").unwrap();
         assert_eq!((verb, args["gate"].as_str()), ("approve", Some("migrate")));
-        assert_eq!(spelt(verb, &args), "approve migrate demo");
+        assert_eq!(spelt(verb, &args), "approve migrate -m demo");
+        assert_eq!(spelt("advance", &Map::new()), "advance --yes -m demo");
     }
 
     #[test]

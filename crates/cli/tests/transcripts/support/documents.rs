@@ -295,6 +295,13 @@ pub(crate) fn early() -> Status {
     s
 }
 
+/// A share of reads that happens to be nobody's.
+pub(crate) fn nobody_reads() -> Status {
+    let mut s = status();
+    s.reads.observed_percent = Some(0.0);
+    s
+}
+
 /// A run that went back because the target takes no more writes.
 pub(crate) fn rolled_back() -> Status {
     let mut s = status();
