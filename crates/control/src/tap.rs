@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use model::Side;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use workflow::{EvidenceKind, EvidenceOutcome, Fact};
 
 use crate::endpoint;
@@ -14,10 +15,13 @@ use crate::world::World;
 /// Share of requests that may stay unparsed, per thousand.
 const UNPARSED_MAX: u64 = 1;
 
-/// Listens once, beside everything else; the evidence is told afterwards.
-pub(crate) fn begin(world: &Arc<World>) {
+/// Listens once, beside everything else, not longer than `until`; the evidence is told afterwards.
+/// A run that goes on without it had it already, or does not ask for it.
+pub(crate) fn begin(world: &Arc<World>, until: CancellationToken) {
     world.spawn(async move |world| {
-        let (outcome, report) = listen(&world).await;
+        let Some((outcome, report)) = until.run_until_cancelled(listen(&world)).await else {
+            return;
+        };
         let kind = EvidenceKind::Tap;
         let digest = evidence::keep(&world, kind, outcome, &report).await;
         world.report(Fact::EvidenceAdded { kind, digest, outcome }).await;

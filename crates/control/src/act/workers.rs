@@ -9,6 +9,7 @@ use engine::{Engine, VerifyScope, WorkState};
 use model::Side;
 use parking_lot::Mutex;
 use store::{Batch, Change, Kind};
+use tokio_util::sync::CancellationToken;
 use workflow::{Fact, Worker};
 
 use crate::world::World;
@@ -23,6 +24,8 @@ pub(crate) struct Workers {
     wanted: Mutex<BTreeSet<Worker>>,
     /// Which copy is wanted; frontiers of older rounds do not count.
     copy_round: AtomicU32,
+    /// Ends the tap under way.
+    tap: Mutex<CancellationToken>,
 }
 
 impl Workers {
@@ -37,7 +40,11 @@ impl Workers {
         self.wanted.lock().insert(worker);
         match worker {
             Worker::Smoke => return smoke::begin(world),
-            Worker::Tap => return tap::begin(world),
+            Worker::Tap => {
+                let until = CancellationToken::new();
+                std::mem::replace(&mut *self.tap.lock(), until.clone()).cancel();
+                return tap::begin(world, until);
+            }
             _ => {}
         }
         if let Some(engine) = world.engine() {
@@ -47,6 +54,10 @@ impl Workers {
 
     pub(super) fn stop(&self, world: &Arc<World>, worker: Worker) {
         self.wanted.lock().remove(&worker);
+        if worker == Worker::Tap {
+            // It costs a source dearly, and would see our own copy as the application's traffic.
+            self.tap.lock().cancel();
+        }
         let Some(engine) = world.engine() else { return };
         match worker {
             Worker::FeedSource => close_feed(world, engine, Side::Source),
