@@ -1,29 +1,59 @@
 //! One copier: takes keys from the journal, makes the secondary equal, says how it went.
 //!
 //! The order is the proof: fenced read on the authority, apply on the secondary, then the fence
-//! confirms that nothing moved. A record that moved is dirty again. An apply whose answer was
+//! confirms that nothing moved. A record that moved is dirty again. While there is more to do, a
+//! batch is confirmed with the question that reads the next. An apply whose answer was
 //! lost keeps its keys until the server is proved to have forgotten the connection: an abandoned
 //! apply could otherwise run after its successor.
+
+mod choose;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use family::{Applied, Moved, PortError, Reader, Trouble, Writer};
-use journal::{Cause, Finished, Lane, Leased, key_hash};
-use model::{Image, Key, Record, Side};
+use journal::{Finished, Lane, Leased, Proof};
+use model::{Epoch, Image, Key, Record, Side};
+use routing::RoutingTable;
 use tokio::time::{Duration, Instant};
 
-use crate::decide::{self, ABSENCE, Conflict, EXISTS, Next};
+use crate::decide::{self, Next};
 use crate::engine::Engine;
-use crate::parts::PARKED_MAX;
 use crate::zoo::Bug;
 
 /// How long an idle copier sleeps at most; the bell wakes it before.
 const IDLE: Duration = Duration::from_secs(1);
 /// Bytes of one batch above which batches shrink: what is read is held in memory.
 const BATCH_BYTES: usize = 4 << 20;
+/// How long a live key may wait for others where nobody waits for it: full batches cost both
+/// servers a fraction of small ones, and a key written again meanwhile is copied once.
+const LINGER: Duration = Duration::from_millis(10);
 /// How long it sleeps when the throttle holds back bulk keys.
 const THROTTLED: Duration = Duration::from_millis(10);
+
+/// Batches copied one behind the other at most before others may have the gate.
+const CHAIN_MAX: usize = 8;
+
+/// What came of a round.
+enum Round {
+    Worked,
+    /// There was nothing to do.
+    Idle,
+    /// What there is may wait for more, until then.
+    Early(Instant),
+}
+
+/// A batch that is applied and whose fence is not confirmed.
+struct Open {
+    authority: Side,
+    /// Of the table it was taken by.
+    epoch: Epoch,
+    /// Records asked for together.
+    size: usize,
+    leases: Vec<Leased>,
+    records: Vec<Record>,
+    applied: Vec<Applied>,
+}
 
 pub(crate) struct Copier {
     engine: Arc<Engine>,
@@ -46,57 +76,85 @@ pub(crate) async fn run(engine: Arc<Engine>, part: usize) {
                 () = copier.engine.stop.cancelled() => return,
             }
         }
-        if !copier.round().await {
-            copier.rest().await;
+        match copier.round().await {
+            Round::Worked => {}
+            Round::Idle => copier.rest().await,
+            Round::Early(until) => tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                () = copier.engine.parts.journal.hurry(part) => {}
+                () = copier.engine.stop.cancelled() => {}
+            },
         }
     }
 }
 
 impl Copier {
-    /// Copies one batch. `false` when there was nothing to do.
-    async fn round(&mut self) -> bool {
+    /// Copies what there is, a few batches at most.
+    async fn round(&mut self) -> Round {
         let engine = Arc::clone(&self.engine);
         // Whoever holds the gate knows that no record is under way.
         let _under_way = engine.gate.read().await;
+        let mut open = None;
+        let mut round = Round::Idle;
+        for _ in 0..CHAIN_MAX {
+            let enough = engine.parts.config.batch_max.max(1);
+            if let Some(since) = engine.parts.journal.at_leisure(self.part, enough) {
+                let due = Instant::from_std(since) + LINGER;
+                if due > Instant::now() {
+                    if matches!(round, Round::Idle) {
+                        round = Round::Early(due);
+                    }
+                    break;
+                }
+            }
+            let table = engine.parts.table.load_full();
+            let batches = self.take(&table);
+            if batches.is_empty() {
+                break;
+            }
+            round = Round::Worked;
+            for (side, batch) in batches {
+                open = self.copy(side, batch, table.epoch, open).await;
+            }
+        }
+        self.close(open).await;
+        round
+    }
+
+    /// Leases a batch; in several parts where its records differ in authority, or where one
+    /// moving or failing record would void the whole.
+    fn take(&self, table: &RoutingTable) -> Vec<(Side, Vec<Leased>)> {
+        let engine = &self.engine;
         let now = Instant::now();
         let max = self.batch.clamp(1, engine.parts.config.batch_max.max(1));
         let bulk = engine.throttle.permits(max, now);
         let leases = engine.parts.journal.lease(self.part, max, bulk, now.into_std());
         if leases.is_empty() {
-            return false;
+            return Vec::new();
         }
         engine.throttle.spend(leases.iter().filter(|l| l.lane == Lane::Bulk).count());
-        let table = engine.parts.table.load_full();
-        let filter = engine.filter.load_full();
+        let filter = engine.filter.load();
         let mut together: [Vec<Leased>; 2] = [Vec::new(), Vec::new()];
-        let mut alone = Vec::new();
+        let mut batches = Vec::new();
         for leased in leases {
             if !filter.wants(engine.parts.family.as_ref(), &leased.key) {
                 self.finish(&leased, Finished::Equal);
                 continue;
             }
-            let side = engine.authority_of(&table, &leased.key);
-            // One moving or failing record would void the whole batch: those go alone.
+            let side = engine.authority_of(table, &leased.key);
             if leased.moves > 0 || leased.attempts > 0 {
-                alone.push((side, leased));
-            } else {
-                together[side.index()].push(leased);
+                batches.push((side, vec![leased]));
+                continue;
+            }
+            let batch = &mut together[side.index()];
+            batch.push(leased);
+            if batch.len() >= max {
+                batches.push((side, std::mem::take(batch)));
             }
         }
-        for side in [Side::Source, Side::Target] {
-            let batch = std::mem::take(&mut together[side.index()]);
-            let mut left = batch.into_iter().peekable();
-            while left.peek().is_some() {
-                let some: Vec<_> = left.by_ref().take(max).collect();
-                let size = some.len();
-                let too_large = self.copy(side, some).await;
-                self.adapt(size, too_large);
-            }
-        }
-        for (side, leased) in alone {
-            self.copy(side, vec![leased]).await;
-        }
-        true
+        let rest = [Side::Source, Side::Target].into_iter().zip(together);
+        batches.extend(rest.filter(|(_, batch)| !batch.is_empty()));
+        batches
     }
 
     fn adapt(&mut self, size: usize, too_large: bool) {
@@ -129,18 +187,25 @@ impl Copier {
         self.engine.parts.journal.finish(leased, how, Instant::now().into_std());
     }
 
-    /// Copies records of one direction; every lease is finished on return, unless the engine was
-    /// stopped while their fate was unknown. Returns whether the batch was too large: something
-    /// moved under it, or it held too many bytes.
-    async fn copy(&mut self, authority: Side, leases: Vec<Leased>) -> bool {
+    /// Reads and applies records of one direction by the table of `epoch`, and confirms the batch
+    /// that is `open` on the way. Every lease is finished or open on return, unless the engine
+    /// was stopped while their fate was unknown.
+    async fn copy(
+        &mut self,
+        authority: Side,
+        leases: Vec<Leased>,
+        epoch: Epoch,
+        open: Option<Open>,
+    ) -> Option<Open> {
         let secondary = authority.other();
+        let size = leases.len();
         let keys: Vec<Key> = leases.iter().map(|l| l.key.clone()).collect();
-        let records = match self.read(authority, &keys).await {
+        let records = match self.read(authority, &keys, open).await {
             Ok(records) => records,
             Err(error) => {
                 self.readers[authority.index()] = None;
                 self.failed_all(authority, leases, &error);
-                return false;
+                return None;
             }
         };
         let chosen = match self.choose(authority, leases, records).await {
@@ -148,45 +213,77 @@ impl Copier {
             Err((leases, error)) => {
                 self.writers[secondary.index()] = None;
                 self.failed_all(secondary, leases, &error);
-                return false;
+                return None;
             }
         };
         let (leases, records) = self.still_due(authority, chosen);
         if leases.is_empty() {
-            return false;
+            return None;
         }
-        let heavy = records.iter().map(bytes).sum::<usize>() > BATCH_BYTES;
         if self.engine.side(secondary).feed.is_open() {
             self.engine.side(secondary).touch(records.iter().map(|r| &r.key));
         }
-        let applied = match self.apply(secondary, &records).await {
-            Ok(applied) => applied,
+        match self.apply(secondary, &records).await {
+            Ok(applied) => Some(Open { authority, epoch, size, leases, records, applied }),
             Err(error) => {
                 self.writers[secondary.index()] = None;
                 self.quarantine(secondary, leases, &error).await;
-                return false;
+                None
             }
-        };
-        let moved = match self.confirm(authority).await {
-            Ok(moved) => moved,
-            Err(error) => {
-                self.readers[authority.index()] = None;
-                self.failed_all(authority, leases, &error);
-                return false;
-            }
-        };
-        self.conclude(secondary, leases, &records, applied, &moved);
-        heavy || moved != Moved::None
+        }
     }
 
-    async fn read(&mut self, side: Side, keys: &[Key]) -> Result<Vec<Record>, PortError> {
-        let engine = Arc::clone(&self.engine);
-        if self.readers[side.index()].is_none() {
-            let reader = engine.bounded(side, engine.database(side).reader()).await?;
-            self.readers[side.index()] = Some(reader);
+    /// Confirms what is open.
+    async fn close(&mut self, open: Option<Open>) {
+        let Some(open) = open else { return };
+        let side = open.authority;
+        // Taken before anything is asked: whatever was known to have changed by then is copied.
+        let asked = Instant::now().into_std();
+        match self.confirm(side).await {
+            Ok(moved) => self.conclude(open, &moved, asked),
+            Err(error) => {
+                self.readers[side.index()] = None;
+                self.failed_all(side, open.leases, &error);
+            }
         }
-        let Some(reader) = self.readers[side.index()].as_mut() else { return Ok(Vec::new()) };
-        let records = engine.bounded(side, reader.read(keys)).await?;
+    }
+
+    async fn read(
+        &mut self,
+        side: Side,
+        keys: &[Key],
+        open: Option<Open>,
+    ) -> Result<Vec<Record>, PortError> {
+        let engine = Arc::clone(&self.engine);
+        let open = match open {
+            Some(open) if open.authority == side && self.readers[side.index()].is_some() => {
+                Some(open)
+            }
+            other => {
+                self.close(other).await;
+                None
+            }
+        };
+        let reader = match &mut self.readers[side.index()] {
+            Some(reader) => reader,
+            slot => slot.insert(engine.bounded(side, engine.database(side).reader()).await?),
+        };
+        let records = match open {
+            None => engine.bounded(side, reader.read(keys)).await?,
+            Some(open) => {
+                let asked = Instant::now().into_std();
+                match engine.bounded(side, reader.turn(keys)).await {
+                    Ok((moved, records)) => {
+                        self.conclude(open, &moved, asked);
+                        records
+                    }
+                    Err(error) => {
+                        self.failed_all(side, open.leases, &error);
+                        return Err(error);
+                    }
+                }
+            }
+        };
         let answered = records.len() == keys.len()
             && records.iter().zip(keys).all(|(record, key)| record.key == *key);
         if answered { Ok(records) } else { Err(wrong_answer("read")) }
@@ -213,107 +310,6 @@ impl Copier {
         match self.readers[side.index()].as_mut() {
             Some(reader) => engine.bounded(side, reader.confirm()).await,
             None => Err(wrong_answer("confirm")),
-        }
-    }
-
-    /// Applies the absence rule and the conflict policy. Both need to know what the secondary
-    /// has, and are asked only where that could change the answer.
-    async fn choose(
-        &mut self,
-        authority: Side,
-        leases: Vec<Leased>,
-        records: Vec<Record>,
-    ) -> Result<Vec<(Leased, Record)>, (Vec<Leased>, PortError)> {
-        let engine = Arc::clone(&self.engine);
-        let secondary = authority.other();
-        let doubt = engine.side(authority).doubt();
-        let unexplained = |leased: &Leased, record: &Record| {
-            record.image == Image::Absent && !decide::absence_is_explained(leased.cause, doubt)
-        };
-        let before_us = |leased: &Leased| secondary == Side::Target && engine.was_there(leased);
-        let asked: Vec<usize> = leases
-            .iter()
-            .zip(&records)
-            .enumerate()
-            .filter(|(_, (leased, record))| unexplained(leased, record) || before_us(leased))
-            .map(|(index, _)| index)
-            .collect();
-        if asked.is_empty() {
-            return Ok(leases.into_iter().zip(records).collect());
-        }
-        let keys: Vec<Key> = asked.iter().map(|&i| leases[i].key.clone()).collect();
-        let exist = match self.exist(secondary, &keys).await {
-            Ok(exist) => exist,
-            Err(error) => return Err((leases, error)),
-        };
-        let mut exists = vec![None; leases.len()];
-        for (&index, exist) in asked.iter().zip(exist) {
-            exists[index] = Some(exist);
-        }
-        let mut chosen = Vec::with_capacity(leases.len());
-        for ((leased, record), exists) in leases.into_iter().zip(records).zip(exists) {
-            match exists {
-                Some(true) if before_us(&leased) => {
-                    if self.settle_conflict(&leased) {
-                        chosen.push((leased, record));
-                    }
-                }
-                Some(true)
-                    if unexplained(&leased, &record)
-                        && engine.parts.journal.depth().parked >= PARKED_MAX =>
-                {
-                    engine.totals.absences_left.fetch_add(1, Ordering::Relaxed);
-                    engine.verify.require("more unexplained absences than can be parked".into());
-                    self.finish(&leased, Finished::Equal);
-                }
-                Some(true) if unexplained(&leased, &record) => {
-                    let reason = "it is gone from the authority and nothing explains why";
-                    self.park(&leased, ABSENCE, reason);
-                }
-                Some(false) if before_us(&leased) => {
-                    engine.decided(&leased.key);
-                    chosen.push((leased, record));
-                }
-                _ => chosen.push((leased, record)),
-            }
-        }
-        Ok(chosen)
-    }
-
-    async fn exist(&mut self, side: Side, keys: &[Key]) -> Result<Vec<bool>, PortError> {
-        let engine = Arc::clone(&self.engine);
-        let writer = self.writer(side).await?;
-        let exist = engine.bounded(side, writer.exists(keys)).await?;
-        if exist.len() == keys.len() { Ok(exist) } else { Err(wrong_answer("exists")) }
-    }
-
-    /// Decides once per record, before our first write to it. `true`: copy it.
-    fn settle_conflict(&self, leased: &Leased) -> bool {
-        let totals = &self.engine.totals;
-        // Somebody wrote it since: the authority's history is not what is copied here.
-        let live = leased.lane == Lane::Live || leased.cause != Cause::Scan;
-        match decide::conflict(self.engine.parts.config.conflict) {
-            _ if live => {
-                totals.conflicts_overwritten.fetch_add(1, Ordering::Relaxed);
-                self.engine.decided(&leased.key);
-                true
-            }
-            Conflict::Overwrite => {
-                totals.conflicts_overwritten.fetch_add(1, Ordering::Relaxed);
-                self.engine.decided(&leased.key);
-                true
-            }
-            Conflict::Keep => {
-                totals.conflicts_kept.fetch_add(1, Ordering::Relaxed);
-                self.engine.decided(&leased.key);
-                self.finish(leased, Finished::Equal);
-                false
-            }
-            Conflict::Refuse => {
-                totals.conflicts_failed.fetch_add(1, Ordering::Relaxed);
-                self.park(leased, EXISTS, "it was on the target before the first copy");
-                false
-            }
         }
     }
 
@@ -385,32 +381,35 @@ impl Copier {
         }
     }
 
-    fn conclude(
-        &self,
-        secondary: Side,
-        leases: Vec<Leased>,
-        records: &[Record],
-        applied: Vec<Applied>,
-        moved: &Moved,
-    ) {
+    fn conclude(&mut self, open: Open, moved: &Moved, asked: std::time::Instant) {
+        let Open { authority, epoch, size, leases, records, applied } = open;
+        let secondary = authority.other();
+        let heavy = records.iter().map(bytes).sum::<usize>() > BATCH_BYTES;
+        self.adapt(size, heavy || *moved != Moved::None);
         let engine = &self.engine;
+        // Under another table another side may have been the authority meanwhile.
+        let equal = match engine.parts.table.load().epoch == epoch {
+            true => Finished::Proved(Proof { at: asked, epoch: epoch.0 }),
+            false => Finished::Equal,
+        };
         let has_moved = |key: &Key| match moved {
             Moved::None => false,
             Moved::Some => true,
             Moved::Keys(keys) => keys.contains(key),
         };
         let (mut copied, mut bulk, mut removed) = (0, 0, 0);
-        for ((leased, record), applied) in leases.into_iter().zip(records).zip(applied) {
+        let mut finished = Vec::with_capacity(leases.len());
+        for ((leased, record), applied) in leases.into_iter().zip(&records).zip(applied) {
             match applied {
                 _ if has_moved(&leased.key) => {
                     engine.totals.moved.fetch_add(1, Ordering::Relaxed);
-                    self.finish(&leased, Finished::Moved);
+                    finished.push((leased, Finished::Moved));
                 }
                 Applied::Done => {
                     copied += 1;
                     bulk += u64::from(leased.lane == Lane::Bulk);
                     removed += u64::from(record.image == Image::Absent);
-                    self.finish(&leased, Finished::Equal);
+                    finished.push((leased, equal.clone()));
                 }
                 Applied::Failed(_) if engine.parts.config.has(Bug::LoseFailed) => {
                     self.finish(&leased, Finished::Equal);
@@ -421,25 +420,12 @@ impl Copier {
                 }
             }
         }
+        engine.parts.journal.finish_all(finished, Instant::now().into_std());
         if copied > 0 {
             engine.totals.removed.fetch_add(removed, Ordering::Relaxed);
             engine.copied(copied, bulk);
             engine.side(secondary).worked();
             engine.side(secondary.other()).worked();
-        }
-    }
-}
-
-impl Engine {
-    /// Whether the record was on the target before us and nothing was decided about it yet.
-    fn was_there(&self, leased: &Leased) -> bool {
-        let existing = self.existing.lock();
-        !existing.is_empty() && existing.contains(&key_hash(&leased.key).0)
-    }
-
-    fn decided(&self, key: &Key) {
-        if self.existing.lock().remove(&key_hash(key).0) {
-            self.existing_changed.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use family::{Doubt, Feed, FeedEvent, PortError};
-use journal::{Cause, Lane};
+use journal::Cause;
 use model::{Key, Side};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -232,20 +232,20 @@ impl Pump {
         }
     }
 
-    fn stale(&self, mut keys: Vec<Key>) {
+    fn stale(&self, mut keys: Vec<(Key, std::time::Instant)>) {
         let engine = &self.engine;
         let filter = engine.filter.load();
         if !filter.is_everything() {
             // What is not moved is neither to be copied nor to be wondered about.
-            keys.retain(|key| filter.wants(engine.parts.family.as_ref(), key));
+            keys.retain(|(key, _)| filter.wants(engine.parts.family.as_ref(), key));
         }
         let table = engine.parts.table.load();
         let (ours, others): (Vec<_>, Vec<_>) =
-            keys.into_iter().partition(|key| engine.authority_of(&table, key) == self.side);
+            keys.into_iter().partition(|(key, _)| engine.authority_of(&table, key) == self.side);
         let now = Instant::now().into_std();
-        engine.parts.journal.stale(ours, Lane::Live, Cause::Feed, None, now);
+        engine.parts.journal.reported(ours, table.epoch.0, now);
         let side = engine.side(self.side);
-        for key in others {
+        for (key, _) in others {
             if side.explains(&key) {
                 engine.totals.echoes.fetch_add(1, Ordering::Relaxed);
             } else {

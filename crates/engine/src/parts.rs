@@ -44,7 +44,8 @@ pub struct Config {
     pub tenant_rule: Option<String>,
     /// What happens to records that exist on the target before our first copy.
     pub conflict: ConflictPolicy,
-    /// Largest number of records in one copy batch (1..=128).
+    /// Largest number of records in one copy batch (1..=128). A fence may cost the authority the
+    /// square of it.
     pub batch_max: usize,
     /// Keys asked of one scan call.
     pub scan_chunk: usize,
@@ -87,7 +88,7 @@ impl Default for Config {
         Self {
             tenant_rule: None,
             conflict: ConflictPolicy::Fail,
-            batch_max: 128,
+            batch_max: 64,
             scan_chunk: 1_024,
             bulk_outstanding_max: 16_384,
             bulk_rate_max: None,

@@ -243,7 +243,8 @@ impl State {
         };
         self.clock += 1;
         self.changed.insert(key.clone(), self.clock);
-        self.tell(&FeedEvent::Stale(vec![key.clone()]));
+        let now = tokio::time::Instant::now().into_std();
+        self.tell(&FeedEvent::Stale(vec![(key.clone(), now)]));
     }
 
     fn will_expire(&mut self, value: Option<&Value>) {

@@ -24,7 +24,7 @@ async fn one(flavor: Flavor) -> (RedisFamily, Server, Arc<dyn Database>) {
 
 fn stale(events: &[FeedEvent]) -> BTreeSet<Key> {
     let names = events.iter().filter_map(|e| match e {
-        FeedEvent::Stale(keys) => Some(keys.clone()),
+        FeedEvent::Stale(keys) => Some(keys.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>()),
         _ => None,
     });
     names.flatten().collect()
@@ -52,7 +52,7 @@ async fn what_it_sees(flavor: Flavor) {
     let mut told = 0;
     while told < 2 {
         told += match event(&mut *feed).await {
-            FeedEvent::Stale(keys) => keys.iter().filter(|k| **k == key("soon")).count(),
+            FeedEvent::Stale(keys) => keys.iter().filter(|(k, _)| *k == key("soon")).count(),
             _ => 0,
         };
     }

@@ -120,7 +120,7 @@ async fn follow(from: &Arc<dyn Database>, to: &Arc<dyn Database>, address: Addre
         tokio::select! {
             biased;
             event = feed.next() => match event.unwrap() {
-                FeedEvent::Stale(keys) => dirty.extend(keys),
+                FeedEvent::Stale(keys) => dirty.extend(keys.into_iter().map(|(key, _)| key)),
                 FeedEvent::Fenced(1) => fenced = true,
                 FeedEvent::Gap(Doubt::ConnectionOnly) => panic!("the feed fell behind"),
                 other => panic!("{other:?}"),

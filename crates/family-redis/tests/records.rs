@@ -13,6 +13,52 @@ use family_redis::RedisFamily;
 use model::{Image, Record, Side};
 use support::*;
 
+/// A reader that has met nothing but strings reads the next batch as strings.
+#[tokio::test]
+async fn what_is_taken_for_strings_and_is_none_arrives_all_the_same() {
+    let pair = pair().await;
+    let mut names = Vec::new();
+    let mut set = |words: &[&str]| {
+        run(&pair.source, words);
+        names.push(words[1].to_owned());
+    };
+    set(&["SET", "int", "12345"]);
+    set(&["SET", "text", "some text"]);
+    set(&["SET", "long", &"x".repeat(16_383)]);
+    set(&["SET", "longer", &"x".repeat(16_384)]);
+    set(&["SET", "longest", &"x".repeat(100_000)]);
+    set(&["SET", "expiring", "v", "PX", "3600000"]);
+    set(&["SET", "expiring long", &"y".repeat(300), "PX", "3600000"]);
+    set(&["SETRANGE", "binary", "5", "\r\n"]);
+    set(&["SET", "empty", ""]);
+    set(&["RPUSH", "list", "a", "b"]);
+    set(&["HSET", "hash", "f", "v"]);
+    set(&["PFADD", "log", "a"]);
+    names.push("absent".to_owned());
+    run(&pair.target, &["SET", "absent", "extra"]);
+    run(&pair.target, &["RPUSH", "text", "another type"]);
+    run(&pair.target, &["SET", "int", "1", "PX", "3600000"]);
+    let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+    let strings = [key("int"), key("text")];
+    let (mut reader, mut writer) =
+        (pair.old.reader().await.unwrap(), pair.new.writer().await.unwrap());
+    for _ in 0..2 {
+        copy_batch(&mut *reader, &mut *writer, &strings).await;
+    }
+    let failed = || {
+        let stats = text(run(&pair.source, &["INFO", "commandstats"]));
+        let line = stats.lines().find(|l| l.starts_with("cmdstat_getrange")).unwrap_or_default();
+        line.rsplit('=').next().and_then(|n| n.trim().parse::<u64>().ok())
+    };
+    assert_eq!(failed(), Some(0), "two strings were read as strings, and refused none");
+    copy_batch(&mut *reader, &mut *writer, &keys).await;
+    assert_eq!(failed(), Some(2), "the list and the hash");
+    assert_equal(&pair.source, &pair.target, &Options::default());
+    // Not again for a while.
+    copy_batch(&mut *reader, &mut *writer, &keys).await;
+    assert_eq!(failed(), Some(2));
+}
+
 #[tokio::test]
 async fn every_type_there_and_back() {
     let pair = pair().await;

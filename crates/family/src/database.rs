@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use model::{Dataset, Digest, Frontier, Key, Record, Side, Tenant};
@@ -124,8 +124,15 @@ pub trait Reader: Send {
     /// Reads the current state of each key, in the order given, under one fence. An earlier
     /// unconfirmed fence is dropped.
     async fn read(&mut self, keys: &[Key]) -> Result<Vec<Record>, PortError>;
-    /// Ends the fence of the last `read`. Call after the records were applied.
+    /// Ends the fence of the last `read`. Call after the records were applied. "Not moved" holds
+    /// from before the read until some moment after this call began: nothing may be asked of the
+    /// server ahead of it.
     async fn confirm(&mut self) -> Result<Moved, PortError>;
+    /// `confirm`, then `read`: where the family can, in one question.
+    async fn turn(&mut self, keys: &[Key]) -> Result<(Moved, Vec<Record>), PortError> {
+        let moved = self.confirm().await?;
+        Ok((moved, self.read(keys).await?))
+    }
     /// Digests of the current states, `None` for absent records. Equal on both sides exactly
     /// when the record is equal, expiry within the family's tolerance included.
     async fn digest(&mut self, keys: &[Key]) -> Result<Vec<Option<Digest>>, PortError>;
@@ -180,8 +187,9 @@ pub trait Feed: Send {
 /// What a feed delivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedEvent {
-    /// These records may have changed (in any dataset, where the server names none).
-    Stale(Vec<Key>),
+    /// These records may have changed (in any dataset, where the server names none), each at this
+    /// instant at the latest: taken after the report of it was received, before it was looked at.
+    Stale(Vec<(Key, Instant)>),
     /// Anything may have changed.
     StaleAll,
     /// Changes were lost; everything since the last delivered event is unknown. The feed has

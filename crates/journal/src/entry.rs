@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use crate::chunk::Chunk;
+use crate::proof::Seen;
 
 /// Why a key is dirty. Decides whether its absence on the authority is believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,12 +44,29 @@ pub(crate) struct Entry {
     pub(crate) waiters: Vec<(u64, oneshot::Sender<()>)>,
 }
 
+/// Waiters to be told once no lock is held, and all of a batch together: a waiter that finds its
+/// neighbours ready goes on with all of them at once.
+#[derive(Default)]
+pub(crate) struct Woken(Vec<oneshot::Sender<()>>);
+
+impl Drop for Woken {
+    fn drop(&mut self) {
+        for waiter in self.0.drain(..) {
+            // One that has gone away does not mind.
+            let _ = waiter.send(());
+        }
+    }
+}
+
 /// What one mark, or several merged, ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) since: Instant,
     pub(crate) lane: Lane,
     pub(crate) cause: Cause,
+    /// When the authority had made the change at the latest. `None`: only a copy that begins
+    /// after the mark covers it.
+    pub(crate) seen: Option<Seen>,
 }
 
 pub(crate) struct Dirty {
@@ -67,12 +85,16 @@ pub(crate) struct Dirty {
 
 impl Mark {
     /// Live wins over bulk, and its age counts from the first live mark.
-    const fn merge(self, later: Self) -> Self {
+    fn merge(self, later: Self) -> Self {
         let promoted = matches!((self.lane, later.lane), (Lane::Bulk, Lane::Live));
         Self {
             since: if promoted { later.since } else { self.since },
             lane: if promoted { later.lane } else { self.lane },
             cause: if (later.cause as u8) > (self.cause as u8) { later.cause } else { self.cause },
+            seen: match (self.seen, later.seen) {
+                (Some(one), Some(other)) => one.merge(other),
+                _ => None,
+            },
         }
     }
 }
@@ -124,16 +146,10 @@ impl Entry {
         Some(dirty.mark.lane)
     }
 
-    pub(crate) fn wake(&mut self, up_to: u64) {
-        let mut i = 0;
-        while i < self.waiters.len() {
-            if self.waiters[i].0 <= up_to {
-                let (_, waiter) = self.waiters.swap_remove(i);
-                let _ = waiter.send(());
-            } else {
-                i += 1;
-            }
-        }
+    /// Takes out whoever waits for a generation up to this one.
+    pub(crate) fn wake(&mut self, up_to: u64, woken: &mut Woken) {
+        let ready = self.waiters.extract_if(.., |(generation, _)| *generation <= up_to);
+        woken.0.extend(ready.map(|(_, waiter)| waiter));
     }
 }
 

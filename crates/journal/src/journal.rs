@@ -1,3 +1,5 @@
+mod aside;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -8,12 +10,13 @@ use tokio::sync::{Notify, oneshot};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::chunk::Chunk;
-use crate::entry::{Cause, Lane, Mark};
-use crate::lease::{Depth, Finished, Leased, Parked, Queued};
-use crate::markers::{Bucket, Markers, bucket_of};
+use crate::entry::{Cause, Lane, Mark, Woken};
+use crate::lease::{Depth, Finished, Leased};
+use crate::markers::{Markers, bucket_of};
+use crate::proof::Seen;
 use crate::shard::Shard;
 use crate::ticket::{Outcome, Settlement, Ticket};
-use crate::watch::{Changed, Watchers};
+use crate::watch::{Changed, Waiting, Watchers};
 
 /// Shards of the key map. A power of two well above the number of cores.
 const SHARDS: usize = 64;
@@ -29,6 +32,12 @@ pub struct Journal {
     shards: Box<[Mutex<Shard>]>,
     /// One bell per copier; copier `p` serves the shards with `shard % copiers == p`.
     bells: Box<[Notify]>,
+    /// One per copier, for work that somebody waits for.
+    hurry: Box<[Notify]>,
+    /// Who waits for a copy.
+    waiting: AtomicUsize,
+    /// Copiers with keys of settled writes that were not rung for yet, a bit each.
+    settled: AtomicU64,
     /// Where each copier's next lease begins, so that a busy shard starves no other.
     turns: Box<[AtomicUsize]>,
     markers: Markers,
@@ -53,6 +62,9 @@ impl Journal {
         Arc::new(Self {
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect(),
             bells: (0..copiers).map(|_| Notify::new()).collect(),
+            hurry: (0..copiers).map(|_| Notify::new()).collect(),
+            waiting: AtomicUsize::new(0),
+            settled: AtomicU64::new(0),
             turns: (0..copiers).map(|_| AtomicUsize::new(0)).collect(),
             markers,
             anything_in_flight: AtomicU64::new(0),
@@ -116,12 +128,38 @@ impl Journal {
         true
     }
 
-    /// Ends a write's flight. An unknown outcome may still run later on a connection that is not
-    /// dead: prove that first.
-    pub fn settle(&self, mut ticket: Ticket, outcome: Outcome, now: Instant) -> Settlement {
+    /// Ends a write's flight. `now` is an instant after its reply was received and before it is
+    /// acted on. An unknown outcome may still run later on a connection that is not dead: prove
+    /// that first.
+    pub fn settle(&self, ticket: Ticket, outcome: Outcome, now: Instant) -> Settlement {
+        let settlement = self.settle_one_of_many(ticket, outcome, now);
+        self.settled_many();
+        settlement
+    }
+
+    /// The same for one of several: copiers hear of them by [`Journal::settled_many`], so that
+    /// they find all of them and not only the first.
+    pub fn settle_one_of_many(
+        &self,
+        mut ticket: Ticket,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Settlement {
         ticket.journal = None;
         let keys = std::mem::take(&mut ticket.keys);
         self.settle_parts(keys, ticket.anything, outcome, now)
+    }
+
+    /// Tells copiers of what was settled.
+    pub fn settled_many(&self) {
+        if self.settled.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut parts = self.settled.swap(0, Ordering::AcqRel);
+        while parts != 0 {
+            self.bells[parts.trailing_zeros() as usize].notify_one();
+            parts &= parts - 1;
+        }
     }
 
     pub(crate) fn settle_parts(
@@ -133,15 +171,18 @@ impl Journal {
     ) -> Settlement {
         let mut settlement = Settlement::default();
         let touched = outcome != Outcome::Nothing;
-        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite };
+        // What has no reply may run yet.
+        let seen = (outcome == Outcome::Applied).then_some(Seen { at: now, epoch: None });
+        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite, seen };
         for key in keys {
             let (index, shard) = self.shard_of(&key);
             let mut shard = shard.lock();
+            let touched = touched && !shard.proved(&key, mark);
             let generation = touched.then(|| shard.mark(&key, mark, None));
             shard.landed(&key);
             drop(shard);
             if let Some(generation) = generation {
-                self.ring(index);
+                self.settled.fetch_or(1 << (index % self.bells.len()), Ordering::AcqRel);
                 settlement.keys.push((key, generation));
             }
         }
@@ -168,13 +209,38 @@ impl Journal {
         chunk: Option<&Arc<Chunk>>,
         now: Instant,
     ) {
-        let mark = Mark { since: now, lane, cause };
+        let mark = Mark { since: now, lane, cause, seen: None };
         for key in keys {
             if lane == Lane::Live {
                 self.markers.demand(bucket_of(key_hash(&key)));
             }
             let (index, shard) = self.shard_of(&key);
             shard.lock().mark(&key, mark, chunk);
+            self.ring(index);
+        }
+    }
+
+    /// Marks keys that the authority's feed reports as changed, each with an instant after its
+    /// report was received, by the table of `epoch`. What a copy already proved to be on the
+    /// secondary is not copied again.
+    pub fn reported(
+        &self,
+        keys: impl IntoIterator<Item = (Key, Instant)>,
+        epoch: u64,
+        now: Instant,
+    ) {
+        for (key, at) in keys {
+            let seen = Some(Seen { at, epoch: Some(epoch) });
+            let mark = Mark { since: now, lane: Lane::Live, cause: Cause::Feed, seen };
+            let hash = key_hash(&key);
+            let index = hash.0 as usize % SHARDS;
+            let mut shard = self.shards[index].lock();
+            if shard.proved(&key, mark) {
+                continue;
+            }
+            self.markers.demand(bucket_of(hash));
+            shard.mark(&key, mark, None);
+            drop(shard);
             self.ring(index);
         }
     }
@@ -260,6 +326,34 @@ impl Journal {
         self.bells[part].notified().await;
     }
 
+    /// Whether copier `part` may let its work wait for more: nobody waits for a copy or for the
+    /// journal, nothing is offered in bulk, and fewer than `enough` live keys are queued. Since
+    /// when the oldest of them is dirty.
+    #[must_use]
+    pub fn at_leisure(&self, part: usize, enough: usize) -> Option<Instant> {
+        if self.waiting.load(Ordering::SeqCst) > 0 || self.watchers.any() {
+            return None;
+        }
+        let (mut queued, mut oldest) = (0, None::<Instant>);
+        for index in (part..SHARDS).step_by(self.bells.len()) {
+            let mut shard = self.shards[index].lock();
+            let (live, bulk) = shard.places();
+            queued += live;
+            if bulk > 0 || queued >= enough {
+                return None;
+            }
+            if live > 0 {
+                oldest = oldest.into_iter().chain(shard.oldest()).min();
+            }
+        }
+        oldest
+    }
+
+    /// Waits until somebody waits for something of copier `part`.
+    pub async fn hurry(&self, part: usize) {
+        self.hurry[part].notified().await;
+    }
+
     /// The earliest instant at which a delayed key of copier `part` may be tried again.
     #[must_use]
     pub fn next_delayed(&self, part: usize) -> Option<Instant> {
@@ -271,15 +365,29 @@ impl Journal {
 
     /// Ends a lease. One that was ended already is left alone.
     pub fn finish(&self, leased: &Leased, how: Finished, now: Instant) {
+        self.end(leased, how, now, &mut Woken::default());
+        self.watchers.tell();
+    }
+
+    /// Ends the leases of a batch; whoever waits for one of them is told after the last.
+    pub fn finish_all(&self, batch: Vec<(Leased, Finished)>, now: Instant) {
+        let mut woken = Woken::default();
+        for (leased, how) in batch {
+            self.end(&leased, how, now, &mut woken);
+        }
+        self.watchers.tell();
+    }
+
+    fn end(&self, leased: &Leased, how: Finished, now: Instant, woken: &mut Woken) {
         if matches!(how, Finished::Park { .. }) {
             // So that a restart looks at it again.
             self.markers.demand(bucket_of(key_hash(&leased.key)));
         }
         let (index, shard) = self.shard_of(&leased.key);
-        if shard.lock().finish(leased, how, now) {
+        let queued = shard.lock().finish(leased, how, now, woken);
+        if queued {
             self.ring(index);
         }
-        self.watchers.tell();
     }
 
     /// Gives back every lease nobody will finish: their copiers are gone, and what they sent is
@@ -297,12 +405,24 @@ impl Journal {
         self.shard_of(key).1.lock().entries.contains_key(key)
     }
 
+    /// Whether the secondary has everything a settled write changed.
+    #[must_use]
+    pub fn is_copied(&self, settlement: &Settlement) -> bool {
+        settlement.keys.iter().all(|(key, generation)| {
+            let shard = self.shard_of(key).1.lock();
+            let entry = shard.entries.get(key);
+            entry.is_none_or(|entry| entry.dirty.is_none() || entry.copied >= *generation)
+        })
+    }
+
     /// Waits until the secondary has everything a settled write changed, or the key was parked.
     /// Returns at once for what is equal already. The caller bounds it.
     pub async fn copied(&self, settlement: Settlement) {
         let mut waits = Vec::with_capacity(settlement.keys.len());
+        let _waiting = Waiting::new(&self.waiting);
         for (key, generation) in settlement.keys {
-            let mut shard = self.shard_of(&key).1.lock();
+            let (index, shard) = self.shard_of(&key);
+            let mut shard = shard.lock();
             if let Some(entry) = shard.entries.get_mut(&key)
                 && entry.dirty.is_some()
                 && entry.copied < generation
@@ -311,6 +431,8 @@ impl Journal {
                 entry.waiters.retain(|(_, waiter)| !waiter.is_closed());
                 entry.waiters.push((generation, sender));
                 waits.push(receiver);
+                drop(shard);
+                self.hurry[index % self.bells.len()].notify_one();
             }
         }
         for wait in waits {
@@ -321,7 +443,11 @@ impl Journal {
     /// Resolves once something settled or finished after this call (not after the await): take
     /// it, look at [`Journal::depth`], then await it.
     pub fn changed(&self) -> Changed<'_> {
-        self.watchers.watch()
+        let changed = self.watchers.watch();
+        for hurry in &self.hurry {
+            hurry.notify_one();
+        }
+        changed
     }
 
     /// How much is outstanding.
@@ -343,107 +469,5 @@ impl Journal {
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {
         self.shards.iter().filter_map(|shard| shard.lock().oldest()).min()
-    }
-
-    /// Keys that could not be moved, in key order, at most `max`.
-    #[must_use]
-    pub fn parked(&self, max: usize) -> Vec<(Key, Parked)> {
-        let mut all = Vec::new();
-        for shard in &self.shards {
-            all.extend(shard.lock().parked.iter().take(max).map(|(k, p)| (k.clone(), p.clone())));
-        }
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all.truncate(max);
-        all
-    }
-
-    /// Dirty keys, the oldest first, at most `max`, from behind a place in that order.
-    #[must_use]
-    pub fn queued(&self, after: Option<&(Instant, Key)>, max: usize) -> Vec<Queued> {
-        let place = |q: &Queued| (q.since, q.key.clone());
-        let mut all: Vec<Queued> = Vec::new();
-        for shard in &self.shards {
-            shard.lock().queued(after, &mut |one| {
-                all.push(one);
-                // Amortised: the list never grows far beyond what is wanted.
-                if all.len() > 4 * max.max(64) {
-                    all.sort_by_cached_key(place);
-                    all.truncate(max);
-                }
-            });
-        }
-        all.sort_by_cached_key(place);
-        all.truncate(max);
-        all
-    }
-
-    /// Sets a dirty key aside until [`Journal::unpark`]: it is parked with the code [`ASIDE`], and
-    /// writes to it are noted but not copied. `false` when it is not dirty.
-    pub fn set_aside(&self, key: &Key, reason: &str) -> bool {
-        let (_, shard) = self.shard_of(key);
-        let mut shard = shard.lock();
-        let dirty = shard.is_dirty(key) && !shard.is_aside(key);
-        if dirty {
-            // So that a restart looks at it again.
-            self.markers.demand(bucket_of(key_hash(key)));
-            shard.set_aside(key, reason);
-        }
-        drop(shard);
-        self.watchers.tell();
-        dirty
-    }
-
-    /// Keeps a key aside that was set aside before a restart, dirty or not.
-    pub fn keep_aside(&self, key: &Key, reason: &str) {
-        self.markers.demand(bucket_of(key_hash(key)));
-        self.shard_of(key).1.lock().set_aside(key, reason);
-        self.watchers.tell();
-    }
-
-    /// Takes a parked key off the list. With `retry` it is looked at again; without, it is
-    /// dropped and both sides stay as they are (verify will name it). `false` if not parked.
-    pub fn unpark(&self, key: &Key, retry: bool, now: Instant) -> bool {
-        let (index, shard) = self.shard_of(key);
-        let mut shard = shard.lock();
-        if shard.unpark(key).is_none() {
-            return false;
-        }
-        if retry {
-            let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite };
-            shard.mark(key, mark, None);
-            drop(shard);
-            self.ring(index);
-        }
-        true
-    }
-
-    /// Buckets in which nothing is outstanding, out of those given.
-    #[must_use]
-    pub fn quiet(&self, buckets: &[Bucket]) -> Vec<Bucket> {
-        if self.anything_pending() || self.uncertain() {
-            return Vec::new();
-        }
-        let mut busy = std::collections::HashSet::new();
-        for shard in &self.shards {
-            busy.extend(shard.lock().entries.keys().map(|k| bucket_of(key_hash(k))));
-        }
-        buckets.iter().copied().filter(|b| !busy.contains(b)).collect()
-    }
-
-    /// Takes back, in memory, the markers of those buckets in which nothing is outstanding, and
-    /// returns them: clear them on disk before storing any marker again. A write that begins
-    /// meanwhile either is seen here, or asks for its marker anew.
-    pub fn clear_quiet(&self, buckets: &[Bucket]) -> Vec<Bucket> {
-        let candidates = self.quiet(buckets);
-        for &bucket in &candidates {
-            self.markers.clear(bucket);
-        }
-        let quiet = self.quiet(&candidates);
-        if quiet.len() < candidates.len() {
-            let still: std::collections::HashSet<_> = quiet.iter().copied().collect();
-            let busy: Vec<_> = candidates.into_iter().filter(|b| !still.contains(b)).collect();
-            self.markers.mark_durable(&busy);
-        }
-        quiet
     }
 }

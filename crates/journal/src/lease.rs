@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use model::Key;
 
 use crate::entry::{Cause, Lane};
+use crate::proof::Proof;
 
 /// How much is outstanding, by what it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +51,8 @@ pub struct Leased {
 pub enum Finished {
     /// The secondary has the state the authority had after the lease.
     Equal,
+    /// The same, and more: what the secondary has is what the authority had at that instant.
+    Proved(Proof),
     /// It changed while it was copied.
     Moved,
     /// Nothing was done with it.

@@ -5,10 +5,10 @@
 //! marker map ([`Markers`]): a bucket's bit is durable before its first write is sent, so after
 //! an unclean stop the set buckets name every key that could differ.
 //!
-//! Layout: `entry` is the life of one key, `journal` the sharded map, `shard` one
-//! shard and its lanes, `ticket` what
-//! a write holds between request and reply, `chunk` a batch of a backfill waiting for its keys,
-//! `markers` the durable side.
+//! Layout: `entry` is the life of one key, `hash` how keys are hashed, `journal` the sharded map, `shard` one
+//! shard and its lanes, `ticket` what a write holds between request and reply, `proof` what a
+//! finished copy covers, `chunk` a batch of a backfill waiting for its keys, `markers` the
+//! durable side.
 //!
 //! Life of a key: absent (clean) → in flight (`begin`) → dirty (`settle`, or a feed's `stale`) →
 //! leased (one copier) → clean, or dirty again when it moved meanwhile, or parked. A parked key that
@@ -16,9 +16,11 @@
 
 mod chunk;
 mod entry;
+mod hash;
 mod journal;
 mod lease;
 mod markers;
+mod proof;
 mod shard;
 mod ticket;
 mod watch;
@@ -28,5 +30,6 @@ pub use entry::{Cause, Lane};
 pub use journal::{Journal, key_hash};
 pub use lease::{ASIDE, Depth, Finished, Leased, Parked, Queued};
 pub use markers::{BUCKETS, Bucket, Markers, bucket_of};
+pub use proof::Proof;
 pub use ticket::{Outcome, Settlement, Ticket};
 pub use watch::Changed;

@@ -1,19 +1,21 @@
 //! One shard of the key map, under one lock: its entries, its queues, its counts.
 
 use std::collections::hash_map::Entry as Slot;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use model::Key;
 
 use crate::chunk::Chunk;
-use crate::entry::{Entry, Lane, Mark};
+use crate::entry::{Entry, Lane, Mark, Woken};
+use crate::hash::KeyMap;
 use crate::lease::{ASIDE, Depth, Finished, Leased, Parked, Queued};
+use crate::proof::{Proof, Proofs};
 
 #[derive(Default)]
 pub(crate) struct Shard {
-    pub(crate) entries: HashMap<Key, Entry>,
+    pub(crate) entries: KeyMap<Entry>,
     /// Grows with every mark in this shard.
     generation: u64,
     live: VecDeque<Key>,
@@ -25,6 +27,7 @@ pub(crate) struct Shard {
     order: VecDeque<(Instant, Key)>,
     pub(crate) parked: BTreeMap<Key, Parked>,
     pub(crate) depth: Depth,
+    proofs: Proofs,
 }
 
 impl Shard {
@@ -48,6 +51,12 @@ impl Shard {
                 slot.remove();
             }
         }
+    }
+
+    /// Whether the secondary has this change already, by the proof of the key's last copy.
+    pub(crate) fn proved(&self, key: &Key, mark: Mark) -> bool {
+        mark.seen.is_some_and(|seen| self.proofs.cover(key, seen))
+            && self.entries.get(key).is_none_or(|e| e.dirty.is_none() && e.leased.is_none())
     }
 
     /// Marks a key dirty and returns its generation.
@@ -111,7 +120,7 @@ impl Shard {
             self.depth.parked += 1;
         }
         if !held {
-            self.clean(key);
+            self.clean(key, &mut Woken::default());
         }
     }
 
@@ -222,7 +231,7 @@ impl Shard {
                 entry.leased = None;
             }
             if self.is_aside(&key) {
-                self.clean(&key);
+                self.clean(&key, &mut Woken::default());
                 continue;
             }
             self.requeue(&key);
@@ -230,33 +239,28 @@ impl Shard {
     }
 
     /// Returns whether the key went back to a queue, now or later.
-    pub(crate) fn finish(&mut self, leased: &Leased, how: Finished, now: Instant) -> bool {
+    pub(crate) fn finish(
+        &mut self,
+        leased: &Leased,
+        how: Finished,
+        now: Instant,
+        woken: &mut Woken,
+    ) -> bool {
         let Some(entry) = self.entries.get_mut(&leased.key) else { return false };
         if entry.leased != Some(leased.generation) {
             return false;
         }
         entry.leased = None;
         if self.is_aside(&leased.key) {
-            self.clean(&leased.key);
+            self.clean(&leased.key, woken);
             return false;
         }
         let Some(entry) = self.entries.get_mut(&leased.key) else { return false };
         let untouched = entry.generation == leased.generation;
         let Some(dirty) = entry.dirty.as_mut() else { return false };
         match how {
-            Finished::Equal => {
-                entry.copied = leased.generation;
-                let again = dirty.again.take();
-                dirty.settle_chunks(leased.generation);
-                entry.wake(leased.generation);
-                match again {
-                    None => {
-                        self.clean(&leased.key);
-                        return false;
-                    }
-                    Some(again) => self.restart(&leased.key, again),
-                }
-            }
+            Finished::Equal => return self.equal(leased, None, woken),
+            Finished::Proved(proof) => return self.equal(leased, Some(proof), woken),
             Finished::Moved => dirty.moves = dirty.moves.saturating_add(1),
             Finished::Returned => {}
             Finished::Later(..) if !untouched => dirty.attempts = dirty.attempts.saturating_add(1),
@@ -271,7 +275,7 @@ impl Shard {
             Finished::Park { code, reason } => {
                 let parked = Parked { code, reason, attempts: dirty.attempts + 1 };
                 entry.parked = true;
-                self.clean(&leased.key);
+                self.clean(&leased.key, woken);
                 if self.parked.insert(leased.key.clone(), parked).is_none() {
                     self.depth.parked += 1;
                 }
@@ -280,6 +284,32 @@ impl Shard {
         }
         self.requeue(&leased.key);
         true
+    }
+
+    /// A copy succeeded. Returns whether the key went back to a queue.
+    fn equal(&mut self, leased: &Leased, proof: Option<Proof>, woken: &mut Woken) -> bool {
+        let Some(entry) = self.entries.get_mut(&leased.key) else { return false };
+        let Some(dirty) = entry.dirty.as_mut() else { return false };
+        entry.copied = leased.generation;
+        let again = dirty.again.take();
+        let covered = |again: Mark| proof.zip(again.seen).is_some_and(|(p, seen)| p.covers(seen));
+        match again.filter(|again| !covered(*again)) {
+            None => {
+                let live = dirty.mark.lane == Lane::Live;
+                self.clean(&leased.key, woken);
+                if let Some(proof) = proof.filter(|_| live) {
+                    self.proofs.keep(&leased.key, proof);
+                }
+                false
+            }
+            Some(again) => {
+                dirty.settle_chunks(leased.generation);
+                entry.wake(leased.generation, woken);
+                self.restart(&leased.key, again);
+                self.requeue(&leased.key);
+                true
+            }
+        }
     }
 
     /// A copy succeeded, but the key was marked again meanwhile: only that is left.
@@ -296,10 +326,10 @@ impl Shard {
     }
 
     /// Ends a key's dirtiness: counts it down in its chunks, tells every waiter.
-    fn clean(&mut self, key: &Key) {
+    fn clean(&mut self, key: &Key, woken: &mut Woken) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let Some(mut dirty) = entry.dirty.take() else { return };
-        entry.wake(u64::MAX);
+        entry.wake(u64::MAX, woken);
         let forget = entry.forgettable();
         dirty.settle_chunks(u64::MAX);
         if forget {
@@ -326,6 +356,11 @@ impl Shard {
         Some(parked)
     }
 
+    /// Places in the ready queues, live and bulk; a few may be outdated.
+    pub(crate) fn places(&self) -> (usize, usize) {
+        (self.live.len(), self.bulk.len())
+    }
+
     pub(crate) fn oldest(&mut self) -> Option<Instant> {
         while let Some((since, key)) = self.order.front() {
             if current(&self.entries, key, *since) {
@@ -337,7 +372,7 @@ impl Shard {
     }
 }
 
-fn current(entries: &HashMap<Key, Entry>, key: &Key, since: Instant) -> bool {
+fn current(entries: &KeyMap<Entry>, key: &Key, since: Instant) -> bool {
     entries
         .get(key)
         .and_then(|e| e.dirty.as_ref())
@@ -353,13 +388,13 @@ mod tests {
     fn a_delay_that_was_overtaken_does_not_shorten_the_next() {
         let (mut shard, now, key) = (Shard::default(), Instant::now(), Key::new(b"k"));
         let ms = std::time::Duration::from_millis;
-        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite };
+        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite, seen: None };
         let mut out = Vec::new();
         for delay in [8, 22] {
             shard.mark(&key, mark, None);
             out.clear();
             shard.lease(Lane::Live, 1, now, &mut out);
-            shard.finish(&out[0], Finished::Later(ms(delay)), now);
+            shard.finish(&out[0], Finished::Later(ms(delay)), now, &mut Woken::default());
         }
         out.clear();
         shard.lease(Lane::Live, 1, now + ms(8), &mut out);
@@ -371,7 +406,7 @@ mod tests {
     #[test]
     fn what_is_set_aside_stays_so_until_it_is_taken_back() {
         let (mut shard, now, key) = (Shard::default(), Instant::now(), Key::new(b"k"));
-        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite };
+        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite, seen: None };
         let (mut out, chunk) = (Vec::new(), Chunk::new(1));
         let generation = shard.mark(&key, mark, None);
         shard.set_aside(&key, "too hot");
@@ -391,14 +426,14 @@ mod tests {
     #[test]
     fn a_key_in_the_hands_of_a_copier_is_set_aside_when_it_comes_back() {
         let (mut shard, now, key) = (Shard::default(), Instant::now(), Key::new(b"k"));
-        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite };
+        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite, seen: None };
         let mut out = Vec::new();
         shard.mark(&key, mark, None);
         shard.lease(Lane::Live, 1, now, &mut out);
         shard.set_aside(&key, "");
         shard.mark(&key, mark, None);
         assert_eq!(shard.depth.live, 1, "the copier is not robbed of its lease");
-        assert!(!shard.finish(&out[0], Finished::Moved, now));
+        assert!(!shard.finish(&out[0], Finished::Moved, now, &mut Woken::default()));
         assert_eq!((shard.depth.live, shard.depth.parked), (0, 1));
         // So does the lease of a copier that is gone.
         shard.unpark(&key);
@@ -419,7 +454,10 @@ mod tests {
         let held = out.remove(0);
         shard.lease(Lane::Live, 1, now, &mut out);
         assert!(out.is_empty());
-        assert!(shard.finish(&held, Finished::Equal, now), "what came meanwhile is copied again");
+        assert!(
+            shard.finish(&held, Finished::Equal, now, &mut Woken::default()),
+            "what came meanwhile is copied again"
+        );
         assert_eq!((shard.depth.live, shard.depth.parked), (1, 0));
     }
 
@@ -427,7 +465,7 @@ mod tests {
     fn the_age_list_stays_small_behind_a_key_that_never_becomes_clean() {
         let mut shard = Shard::default();
         let start = Instant::now();
-        let mark = |at| Mark { since: at, lane: Lane::Live, cause: Cause::OwnWrite };
+        let mark = |at| Mark { since: at, lane: Lane::Live, cause: Cause::OwnWrite, seen: None };
         shard.mark(&Key::new(b"poison"), mark(start), None);
         let mut out = Vec::new();
         shard.lease(Lane::Live, 1, start, &mut out);
@@ -436,7 +474,7 @@ mod tests {
             shard.mark(&Key::new(b"other"), mark(at), None);
             out.clear();
             shard.lease(Lane::Live, 1, at, &mut out);
-            shard.finish(&out[0], Finished::Equal, at);
+            shard.finish(&out[0], Finished::Equal, at, &mut Woken::default());
         }
         assert!(shard.order.len() < 100, "{} places", shard.order.len());
         assert_eq!(shard.oldest(), Some(start));

@@ -50,6 +50,7 @@ impl Drop for Ticket {
             // Tokio's clock, so that a test that paused time sees one clock only.
             let now = tokio::time::Instant::now().into_std();
             journal.settle_parts(keys, self.anything, Outcome::Unknown, now);
+            journal.settled_many();
         }
     }
 }

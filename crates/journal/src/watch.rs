@@ -22,10 +22,31 @@ impl Watchers {
         }
     }
 
+    /// Whether anybody waits.
+    pub(crate) fn any(&self) -> bool {
+        self.watching.load(Ordering::SeqCst) > 0
+    }
+
     pub(crate) fn watch(&self) -> Changed<'_> {
         self.watching.fetch_add(1, Ordering::SeqCst);
         // A `Notified` hears every `notify_waiters` after its creation, polled or not.
         Changed { bell: Box::pin(self.bell.notified()), watching: &self.watching }
+    }
+}
+
+/// Counts one that waits, for as long as it lives.
+pub(crate) struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    pub(crate) fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use journal::{Cause, Chunk, Depth, Finished, Journal, Lane, Leased, Markers, Outcome, Ticket};
+use journal::{
+    Cause, Chunk, Depth, Finished, Journal, Lane, Leased, Markers, Outcome, Proof, Ticket,
+};
 use model::Key;
 use proptest::prelude::*;
 
@@ -15,6 +17,8 @@ enum Action {
     Begin(u8),
     Settle(usize, Outcome),
     Stale(u8, Lane, Cause, bool),
+    /// A feed's report, received so long ago, by the table of an epoch.
+    Reported(u8, u64, u64),
     Lease(usize),
     Finish(usize, How),
     Unpark(u8, bool),
@@ -24,6 +28,8 @@ enum Action {
 #[derive(Debug, Clone, Copy)]
 enum How {
     Equal,
+    /// Asked so long ago, by the table of an epoch.
+    Proved(u64, u64),
     Moved,
     Returned,
     Later(u64),
@@ -36,7 +42,8 @@ fn action() -> impl Strategy<Value = Action> {
     let outcome =
         prop_oneof![Just(Outcome::Applied), Just(Outcome::Nothing), Just(Outcome::Unknown)];
     let how = prop_oneof![
-        3 => Just(How::Equal),
+        2 => Just(How::Equal),
+        4 => (0..20u64, 0..2u64).prop_map(|(ago, epoch)| How::Proved(ago, epoch)),
         1 => Just(How::Moved),
         1 => Just(How::Returned),
         1 => (0..40u64).prop_map(How::Later),
@@ -46,6 +53,7 @@ fn action() -> impl Strategy<Value = Action> {
         (0..KEYS).prop_map(Action::Begin),
         (0..4usize, outcome).prop_map(|(i, o)| Action::Settle(i, o)),
         (0..KEYS, lane, cause, any::<bool>()).prop_map(|(k, l, c, b)| Action::Stale(k, l, c, b)),
+        (0..KEYS, 0..20u64, 0..2u64).prop_map(|(k, ago, e)| Action::Reported(k, ago, e)),
         (1..5usize).prop_map(Action::Lease),
         (0..4usize, how).prop_map(|(i, h)| Action::Finish(i, h)),
         (0..KEYS, any::<bool>()).prop_map(|(k, r)| Action::Unpark(k, r)),
@@ -57,12 +65,21 @@ fn action() -> impl Strategy<Value = Action> {
 #[derive(Default, Clone)]
 struct Naive {
     flights: usize,
-    marks: Vec<(Lane, Cause, Instant)>,
+    marks: Vec<(Lane, Cause, Instant, Seen)>,
     /// How many of `marks` were there when it was leased.
     leased: Option<usize>,
     parked: bool,
     delayed: Option<Instant>,
     chunks: Vec<Arc<Chunk>>,
+    /// What the last copy that left it clean proved.
+    proof: Option<Proof>,
+}
+
+/// When a change was known to have happened, and by which table, if it may be covered.
+type Seen = Option<(Instant, Option<u64>)>;
+
+fn covers(proof: Proof, seen: Seen) -> bool {
+    seen.is_some_and(|(at, epoch)| at < proof.at && epoch.is_none_or(|e| e == proof.epoch))
 }
 
 impl Naive {
@@ -78,10 +95,13 @@ impl Naive {
         self.marks.iter().filter(|m| m.0 == Lane::Live).map(|m| m.2).min()
     }
 
-    fn mark(&mut self, lane: Lane, cause: Cause, now: Instant) {
+    fn mark(&mut self, lane: Lane, cause: Cause, now: Instant, seen: Seen) {
+        if self.marks.is_empty() && self.proof.is_some_and(|proof| covers(proof, seen)) {
+            return;
+        }
         self.parked = false;
         self.delayed = None;
-        self.marks.push((lane, cause, now));
+        self.marks.push((lane, cause, now, seen));
     }
 
     fn leasable(&self, now: Instant) -> bool {
@@ -135,13 +155,19 @@ impl World {
                 self.journal.settle(ticket, outcome, now);
                 self.of(k).flights -= 1;
                 if outcome != Outcome::Nothing {
-                    self.of(k).mark(Lane::Live, Cause::OwnWrite, now);
+                    let seen = (outcome == Outcome::Applied).then_some((now, None));
+                    self.of(k).mark(Lane::Live, Cause::OwnWrite, now, seen);
                 }
+            }
+            Action::Reported(k, ago, epoch) => {
+                let at = now - Duration::from_millis(ago);
+                self.journal.reported([(key(k), at)], epoch, now);
+                self.of(k).mark(Lane::Live, Cause::Feed, now, Some((at, Some(epoch))));
             }
             Action::Stale(k, lane, cause, chunked) => {
                 let chunk = chunked.then(|| Chunk::new(1));
                 self.journal.stale([key(k)], lane, cause, chunk.as_ref(), now);
-                self.of(k).mark(lane, cause, now);
+                self.of(k).mark(lane, cause, now, None);
                 if let Some(chunk) = chunk {
                     self.chunks.push((k, Arc::clone(&chunk)));
                     self.of(k).chunks.push(chunk);
@@ -155,7 +181,7 @@ impl World {
                 if was {
                     self.of(k).parked = false;
                     if retry {
-                        self.of(k).mark(Lane::Live, Cause::OwnWrite, now);
+                        self.of(k).mark(Lane::Live, Cause::OwnWrite, now, None);
                     }
                 }
             }
@@ -190,6 +216,9 @@ impl World {
         let leased = self.leases.swap_remove(i);
         let real = match how {
             How::Equal => Finished::Equal,
+            How::Proved(ago, epoch) => {
+                Finished::Proved(Proof { at: now - Duration::from_millis(ago), epoch })
+            }
             How::Moved => Finished::Moved,
             How::Returned => Finished::Returned,
             How::Later(ms) => Finished::Later(Duration::from_millis(ms)),
@@ -202,6 +231,17 @@ impl World {
         match how {
             How::Equal => {
                 naive.marks.drain(..seen);
+            }
+            How::Proved(ago, epoch) => {
+                let proof = Proof { at: now - Duration::from_millis(ago), epoch };
+                let live = naive.lane() == Some(Lane::Live);
+                naive.marks.drain(..seen);
+                if naive.marks.iter().all(|mark| covers(proof, mark.3)) {
+                    naive.marks.clear();
+                    if live {
+                        naive.proof = Some(proof);
+                    }
+                }
             }
             How::Park if !touched => {
                 naive.marks.clear();

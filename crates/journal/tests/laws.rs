@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use journal::{
-    Bucket, Cause, Chunk, Finished, Journal, Lane, Markers, Outcome, bucket_of, key_hash,
+    Bucket, Cause, Chunk, Finished, Journal, Lane, Markers, Outcome, Proof, bucket_of, key_hash,
 };
 use model::Key;
 
@@ -34,6 +34,44 @@ async fn a_waiter_is_told_by_the_copy_that_covers_its_write_and_by_no_earlier_on
     let lease = journal.lease(0, 9, 9, now).remove(0);
     journal.finish(&lease, Finished::Equal, now);
     assert!(soon(journal.copied(second)).await);
+}
+
+#[test]
+fn a_report_of_what_a_copy_proved_is_no_work_and_a_later_one_is() {
+    let journal = Journal::new(1, Markers::new([]));
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    let proved = |journal: &Journal, ms| {
+        let lease = journal.lease(0, 9, 9, at(ms)).remove(0);
+        journal.finish(&lease, Finished::Proved(Proof { at: at(ms), epoch: 1 }), at(ms));
+    };
+    write(&journal, "a", at(0));
+    proved(&journal, 10);
+    // The feed's report of the same write, however late it is looked at.
+    journal.reported([(key("a"), at(1))], 1, at(50));
+    assert!(journal.depth().drained());
+    // One of the moment the copy was proved, one by another table, and one that came later.
+    for (seen, epoch) in [(10, 1), (1, 2), (11, 1)] {
+        journal.reported([(key("a"), at(seen))], epoch, at(50));
+        assert_eq!(journal.depth().live, 1, "seen at {seen} by table {epoch}");
+        proved(&journal, 10);
+    }
+    // While it is copied: covered by the proof, or left over.
+    for (wrote, seen, left) in [(0, 5, 0), (51, 60, 1)] {
+        write(&journal, "b", at(wrote));
+        let lease = journal.lease(0, 9, 9, at(0)).remove(0);
+        journal.reported([(key("b"), at(seen))], 1, at(70));
+        journal.finish(&lease, Finished::Proved(Proof { at: at(50), epoch: 1 }), at(70));
+        assert_eq!(journal.depth().live, left);
+    }
+    // A write without a reply may run yet: no copy before it covers it.
+    let (ticket, _) = journal.begin(vec![key("c")], false);
+    journal.reported([(key("c"), at(0))], 1, at(0));
+    for lease in journal.lease(0, 9, 9, at(0)) {
+        journal.finish(&lease, Finished::Proved(Proof { at: at(90), epoch: 1 }), at(90));
+    }
+    journal.settle(ticket, Outcome::Unknown, at(80));
+    assert_eq!(journal.depth().live, 1);
 }
 
 #[tokio::test]

@@ -204,7 +204,7 @@ impl Default for WriteSection {
 pub struct Replay {
     /// Copiers per direction. Default 4.
     pub copiers: usize,
-    /// Records per batch, at most 128. Default 128.
+    /// Records per batch, at most 128. Default 64.
     pub batch_max: usize,
     /// Attempts before a record that a server rejects is parked. Default 3.
     pub reject_attempts: u32,
@@ -214,7 +214,7 @@ pub struct Replay {
 
 impl Default for Replay {
     fn default() -> Self {
-        Self { copiers: 4, batch_max: 128, reject_attempts: 3, in_step_lag_max: Span(2_000) }
+        Self { copiers: 4, batch_max: 64, reject_attempts: 3, in_step_lag_max: Span(2_000) }
     }
 }
 

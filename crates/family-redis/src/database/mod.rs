@@ -1,7 +1,7 @@
 //! One Redis system as workers use it.
 //!
-//! Layout: `scan` finds keys, `reader` and `writer` move records, `elements` moves those too big
-//! for one message, `feed` tells what changed, `fence` stops writers, `probe` and `assess` say
+//! Layout: `scan` finds keys, `reader` (with `watch` and `strings`) and `writer` move records, `elements`
+//! moves those too big for one message, `feed` tells what changed, `fence` stops writers, `probe` and `assess` say
 //! who the server is and what is wrong with it.
 
 mod assess;
@@ -11,6 +11,8 @@ mod fence;
 mod probe;
 pub(crate) mod reader;
 mod scan;
+mod strings;
+pub(crate) mod watch;
 mod writer;
 
 use std::sync::Arc;

@@ -4,8 +4,9 @@
 //! commands, so the expiry is asked before and after the value and both answers have to agree; a
 //! record that moved between them is asked again. (That it moved also voids the fence.)
 //!
-//! A read is two round trips: expiry and size first, so that a key too big for one message is
-//! never dumped, then the payloads. `WATCH` holds on to the database it was given in.
+//! A read is two round trips: the fence with expiry and size, so that a key too big for one
+//! message is never dumped, then the payloads. One does where `strings` apply. `WATCH` holds on
+//! to the database it was given in.
 
 use std::sync::Arc;
 
@@ -15,9 +16,11 @@ use model::{Digest, Image, Key, Record};
 use wire_redis::Value;
 
 use crate::conn::{Conn, Link};
+use crate::database::strings::{self, Guess};
+use crate::database::watch::{Ending, Fence, exec_unchanged, queue_watch, watched};
 use crate::digest;
 use crate::error::{self, code};
-use crate::image::{self, Parts, Usage};
+use crate::image::{self, Body, Parts, Usage};
 use crate::key::{self, KeyRef};
 use crate::pairing::Pairing;
 use crate::traits::{Eviction, Traits};
@@ -29,17 +32,6 @@ const SPILL_BYTES: u64 = 256 * 1024;
 /// Times a record that changes while it is read is asked again.
 const ATTEMPTS_MAX: usize = 16;
 
-/// What the fence covers.
-enum Fence {
-    Down,
-    /// Around nothing: holds trivially.
-    Empty,
-    Up {
-        /// Named when it is a single record: then a nil says which one moved.
-        only: Option<Key>,
-    },
-}
-
 /// A connection that reads.
 pub(crate) struct RedisReader {
     link: Arc<Link>,
@@ -47,6 +39,7 @@ pub(crate) struct RedisReader {
     conn: Option<Conn>,
     traits: Traits,
     fence: Fence,
+    guess: Guess,
 }
 
 /// A record as its first round trip shows it.
@@ -70,6 +63,7 @@ impl RedisReader {
             conn: Some(conn),
             traits,
             fence: Fence::Down,
+            guess: Guess::default(),
         })
     }
 
@@ -91,43 +85,77 @@ impl RedisReader {
         Ok(self.conn.insert(conn))
     }
 
-    async fn read_fenced(&mut self, keys: &[Key]) -> Result<Vec<Record>, PortError> {
+    /// Reads under a new fence. With `ending`, an open fence is confirmed on the way.
+    async fn read_fenced(
+        &mut self,
+        keys: &[Key],
+        ending: &mut Ending,
+    ) -> Result<Vec<Record>, PortError> {
         let refs = parse(keys)?;
         let groups = by_db(&refs);
         let (big_bytes, traits) = (self.pairing.big_bytes(), self.traits);
         let pulls = self.pairing.other_than(self.link.side()).is_some();
-        let conn = self.ready().await?;
-        watch(conn, &refs, &groups).await?;
-        let mut glances = glance(conn, &refs, &groups, traits).await?;
+        let guessed = self.guess.strings(traits);
+        if *ending == Ending::Nothing {
+            self.ready().await?;
+        }
+        let Some(conn) = &mut self.conn else { return Err(error::unexpected("WATCH", "")) };
+        ending.queue(conn);
         let mut images: Vec<Option<Image>> = vec![None; keys.len()];
+        let mut left = groups;
+        if guessed {
+            texts(conn, &refs, &left, traits, ending, &mut images).await?;
+            left = missing(left, &images);
+            let strings = images.iter().flatten().filter(|i| **i != Image::Absent).count();
+            let others = left.iter().map(|(_, members)| members.len()).sum::<usize>();
+            self.guess.learn(strings + others, strings);
+            if left.is_empty() {
+                return Ok(records(keys, images));
+            }
+        }
+        let mut glances = glance(conn, &refs, &left, traits, (!guessed).then_some(ending)).await?;
         let mut planned = 0;
-        for (image, seen) in images.iter_mut().zip(&glances) {
+        for &i in left.iter().flat_map(|(_, members)| members) {
+            let seen = glances[i];
             if seen.expiry_ms == -2 {
-                *image = Some(Image::Absent);
+                images[i] = Some(Image::Absent);
                 continue;
             }
             let spills = planned + seen.size > BATCH_BYTES && seen.size > SPILL_BYTES;
             if pulls && (seen.size > big_bytes || spills) {
-                let (expiry_ms, usage) = (seen.expiry_ms, seen.usage);
-                *image = Some(image::encode(Parts { expiry_ms, usage, payload: None }));
+                let (expiry_ms, usage, body) = (seen.expiry_ms, seen.usage, Body::Elements);
+                images[i] = Some(image::encode(Parts { expiry_ms, usage, body }));
             } else {
                 planned += seen.size;
             }
         }
         for _ in 0..ATTEMPTS_MAX {
-            dump(conn, &refs, &groups, traits, &mut glances, &mut images).await?;
+            dump(conn, &refs, &left, traits, &mut glances, &mut images).await?;
             if images.iter().all(Option::is_some) {
-                let images = images.into_iter().flatten();
-                return Ok(keys
-                    .iter()
-                    .zip(images)
-                    .map(|(key, image)| Record { key: key.clone(), image })
-                    .collect());
+                if !guessed {
+                    let (present, strings) = strings::among(&images);
+                    self.guess.learn(present, strings);
+                }
+                return Ok(records(keys, images));
             }
         }
         let message = format!("{}: a record changes faster than it can be read", conn.at());
         Err(PortError::new(Trouble::Unreachable, code::MOVING, message))
     }
+}
+
+fn records(keys: &[Key], images: Vec<Option<Image>>) -> Vec<Record> {
+    let images = images.into_iter().flatten();
+    keys.iter().zip(images).map(|(key, image)| Record { key: key.clone(), image }).collect()
+}
+
+/// The positions whose image is not there yet.
+fn missing(groups: Vec<(u16, Vec<usize>)>, images: &[Option<Image>]) -> Vec<(u16, Vec<usize>)> {
+    let left = groups.into_iter().map(|(db, mut members)| {
+        members.retain(|&i| images[i].is_none());
+        (db, members)
+    });
+    left.filter(|(_, members)| !members.is_empty()).collect()
 }
 
 #[async_trait]
@@ -138,26 +166,40 @@ impl Reader for RedisReader {
             self.fence = Fence::Empty;
             return Ok(Vec::new());
         }
-        let records = self.read_fenced(keys).await?;
-        self.fence = Fence::Up { only: (keys.len() == 1).then(|| keys[0].clone()) };
+        let records = self.read_fenced(keys, &mut Ending::Nothing).await?;
+        self.fence = Fence::around(keys);
         Ok(records)
     }
 
+    async fn turn(&mut self, keys: &[Key]) -> Result<(Moved, Vec<Record>), PortError> {
+        let usable = self.conn.as_ref().is_some_and(|conn| !conn.is_spent());
+        if keys.is_empty() || !usable || !matches!(self.fence, Fence::Up { .. }) {
+            let moved = self.confirm().await?;
+            return Ok((moved, self.read(keys).await?));
+        }
+        let fence = std::mem::replace(&mut self.fence, Fence::Down);
+        let mut ending = Ending::Asked;
+        let records = self.read_fenced(keys, &mut ending).await?;
+        self.fence = Fence::around(keys);
+        Ok((fence.moved(ending == Ending::Unchanged), records))
+    }
+
     async fn confirm(&mut self) -> Result<Moved, PortError> {
-        let only = match std::mem::replace(&mut self.fence, Fence::Down) {
-            Fence::Up { only } => only,
-            Fence::Empty => return Ok(Moved::None),
+        let fence = std::mem::replace(&mut self.fence, Fence::Down);
+        let unchanged = match fence {
+            Fence::Up { .. } => match self.conn.take() {
+                None => false,
+                Some(mut conn) => {
+                    let unchanged = exec_unchanged(&mut conn).await?;
+                    self.conn = Some(conn);
+                    unchanged
+                }
+            },
+            Fence::Empty => true,
             // Nothing was read, or the read failed: nothing may be called unchanged.
-            Fence::Down => return Ok(Moved::Some),
+            Fence::Down => false,
         };
-        let Some(mut conn) = self.conn.take() else { return Ok(Moved::Some) };
-        let unchanged = exec_unchanged(&mut conn).await?;
-        self.conn = Some(conn);
-        Ok(match (unchanged, only) {
-            (true, _) => Moved::None,
-            (false, Some(key)) => Moved::Keys(vec![key]),
-            (false, None) => Moved::Some,
-        })
+        Ok(fence.moved(unchanged))
     }
 
     async fn digest(&mut self, keys: &[Key]) -> Result<Vec<Option<Digest>>, PortError> {
@@ -199,44 +241,32 @@ pub(crate) fn by_db(refs: &[KeyRef<'_>]) -> Vec<(u16, Vec<usize>)> {
     groups
 }
 
-/// Watches every key; on return the fence is up.
-pub(crate) async fn watch(
+/// Raises the fence and reads every record as a string in one round trip.
+async fn texts(
     conn: &mut Conn,
     refs: &[KeyRef<'_>],
     groups: &[(u16, Vec<usize>)],
+    traits: Traits,
+    ending: &mut Ending,
+    images: &mut [Option<Image>],
 ) -> Result<(), PortError> {
     for (db, members) in groups {
         let owed = conn.queue_select(*db);
-        conn.queue_head(1 + members.len());
-        conn.arg(b"WATCH");
+        queue_watch(conn, refs, members);
         for &i in members {
-            conn.arg(refs[i].name);
+            strings::queue(conn, refs[i].name, traits);
         }
+        ending.take(conn).await?;
         conn.selected(owed).await?;
-        let reply = conn.next().await?;
-        error::checked(reply, "WATCH", conn.at())?;
+        watched(conn).await?;
+        for &i in members {
+            images[i] = strings::take(conn, traits).await?;
+        }
     }
     Ok(())
 }
 
-/// Whether nothing watched has changed. Ends the watch.
-pub(crate) async fn exec_unchanged(conn: &mut Conn) -> Result<bool, PortError> {
-    conn.queue(&[b"MULTI"]);
-    conn.queue(&[b"PING"]);
-    conn.queue(&[b"EXEC"]);
-    let multi = conn.next().await?;
-    let queued = conn.next().await?;
-    let exec = conn.next().await?;
-    error::checked(multi, "MULTI", conn.at())?;
-    error::checked(queued, "PING", conn.at())?;
-    match error::checked(exec, "EXEC", conn.at())? {
-        Value::Nil => Ok(false),
-        Value::Array(_) => Ok(true),
-        _ => Err(error::unexpected("EXEC", conn.at())),
-    }
-}
-
-fn queue_expiry(conn: &mut Conn, name: &[u8], traits: Traits) {
+pub(super) fn queue_expiry(conn: &mut Conn, name: &[u8], traits: Traits) {
     if traits.pexpiretime {
         conn.queue(&[b"PEXPIRETIME", name]);
     } else {
@@ -246,7 +276,7 @@ fn queue_expiry(conn: &mut Conn, name: &[u8], traits: Traits) {
 }
 
 /// The reply to [`queue_expiry`]: -2 absent, -1 none, else absolute milliseconds.
-async fn expiry(conn: &mut Conn, traits: Traits) -> Result<i64, PortError> {
+pub(super) async fn expiry(conn: &mut Conn, traits: Traits) -> Result<i64, PortError> {
     let now = if traits.pexpiretime { None } else { Some(server_time_ms(conn).await?) };
     let reply = conn.next().await?;
     let reply = error::checked(reply, "PEXPIRETIME", conn.at())?;
@@ -268,15 +298,21 @@ pub(crate) async fn server_time_ms(conn: &mut Conn) -> Result<i64, PortError> {
     }
 }
 
+/// Expiry, size and use of every record. Raises the fence on the way where there is the ending of
+/// one before it to take.
 async fn glance(
     conn: &mut Conn,
     refs: &[KeyRef<'_>],
     groups: &[(u16, Vec<usize>)],
     traits: Traits,
+    mut fence: Option<&mut Ending>,
 ) -> Result<Vec<Glance>, PortError> {
     let mut seen = vec![Glance { expiry_ms: -2, size: 0, usage: Usage::Unknown }; refs.len()];
     for (db, members) in groups {
         let owed = conn.queue_select(*db);
+        if fence.is_some() {
+            queue_watch(conn, refs, members);
+        }
         for &i in members {
             let name = refs[i].name;
             match traits.eviction {
@@ -289,7 +325,13 @@ async fn glance(
                 conn.queue(&[b"MEMORY", b"USAGE", name]);
             }
         }
+        if let Some(ending) = &mut fence {
+            ending.take(conn).await?;
+        }
         conn.selected(owed).await?;
+        if fence.is_some() {
+            watched(conn).await?;
+        }
         for &i in members {
             // A server may refuse OBJECT when its policy has just been changed; use is a hint.
             seen[i].usage = match traits.eviction {
@@ -347,7 +389,8 @@ async fn dump(
                 Value::Nil if after == -2 => Some(Image::Absent),
                 Value::Bulk(payload) if agree(before, after, traits) => {
                     let usage = seen[i].usage;
-                    Some(image::encode(Parts { expiry_ms: after, usage, payload: Some(&payload) }))
+                    let body = Body::Dump(&payload);
+                    Some(image::encode(Parts { expiry_ms: after, usage, body }))
                 }
                 Value::Nil | Value::Bulk(_) => None,
                 _ => return Err(error::unexpected("DUMP", conn.at())),

@@ -19,7 +19,7 @@ use crate::database::elements::{self, Copied};
 use crate::database::reader::{by_db, parse};
 use crate::error::{self, code};
 use crate::image::payload::{self, Stamp, kind};
-use crate::image::{self, Parts, Usage, transcode};
+use crate::image::{self, Body, Parts, Usage, transcode};
 use crate::key::KeyRef;
 use crate::pairing::{Pairing, Route};
 
@@ -65,21 +65,29 @@ impl RedisWriter {
         let mut trouble = None;
         for (key, record) in refs.iter().zip(records) {
             let parts = parts_of(record)?;
-            let sent = match parts.map(|parts| self.first_route(parts)) {
-                Some(Route::Elements) => (false, Sent::Nothing),
+            let sent = match parts.map(|parts| (parts, parts.body)) {
                 None => {
                     let owed = conn.queue_select(key.db);
                     conn.queue(&[b"UNLINK", key.name]);
                     (owed, Sent::Removal)
                 }
-                Some(route) => match parts.and_then(|p| Some((p, by_route(p.payload?, route)?))) {
-                    None => (false, Sent::Nothing),
-                    Some((parts, payload)) => {
-                        let owed = conn.queue_select(key.db);
-                        queue_restore(conn, key.name, parts, &payload).await?;
-                        (owed, Sent::Payload(route))
+                Some((parts, Body::Text(text))) => {
+                    let owed = conn.queue_select(key.db);
+                    queue_text(conn, key.name, parts, text).await?;
+                    (owed, Sent::Text)
+                }
+                Some((_, Body::Elements)) => (false, Sent::Nothing),
+                Some((parts, Body::Dump(payload))) => {
+                    let route = self.first_route(payload);
+                    match by_route(payload, route) {
+                        None => (false, Sent::Nothing),
+                        Some(payload) => {
+                            let owed = conn.queue_select(key.db);
+                            queue_restore(conn, key.name, parts, &payload).await?;
+                            (owed, Sent::Payload(route))
+                        }
                     }
-                },
+                }
             };
             window.push(sent);
             if conn.unsent() > WINDOW_BYTES || window.len() >= WINDOW_COMMANDS {
@@ -93,8 +101,8 @@ impl RedisWriter {
         }
     }
 
-    fn first_route(&self, parts: Parts<'_>) -> Route {
-        match parts.payload.and_then(payload::stamp) {
+    fn first_route(&self, payload: &[u8]) -> Route {
+        match payload::stamp(payload) {
             Some(stamp) => self.pairing.route(self.link.side(), stamp),
             None => Route::Elements,
         }
@@ -108,7 +116,11 @@ impl RedisWriter {
         parts: Parts<'_>,
         refused: Option<(Route, PortError)>,
     ) -> Result<Applied, PortError> {
-        let stamp = parts.payload.and_then(payload::stamp);
+        let payload = match parts.body {
+            Body::Dump(payload) => Some(payload),
+            Body::Text(_) | Body::Elements => None,
+        };
+        let stamp = payload.and_then(payload::stamp);
         let (mut route, mut reason) = match refused {
             Some((route, reason)) => (route.next(), Some(reason)),
             None => (Some(Route::Elements), None),
@@ -118,7 +130,7 @@ impl RedisWriter {
             if trying == Route::Elements {
                 return self.by_elements(conn, key, stamp, reason).await;
             }
-            let Some(payload) = parts.payload.and_then(|p| by_route(p, trying)) else { continue };
+            let Some(payload) = payload.and_then(|p| by_route(p, trying)) else { continue };
             conn.select(key.db).await?;
             queue_restore(conn, key.name, parts, &payload).await?;
             match judge(&conn.next().await?, conn)? {
@@ -187,6 +199,8 @@ enum Sent {
     /// Nothing: to be copied by elements.
     Nothing,
     Removal,
+    /// A string's bytes.
+    Text,
     Payload(Route),
 }
 
@@ -195,6 +209,8 @@ enum Outcome {
     Done,
     /// This server does not take it so.
     Refused(Option<(Route, PortError)>),
+    /// It does not take it at all.
+    Failed(PortError),
 }
 
 #[async_trait]
@@ -209,13 +225,13 @@ impl Writer for RedisWriter {
             for ((key, record), outcome) in refs.iter().zip(records).zip(outcomes?) {
                 applied.push(match (outcome, parts_of(record)?) {
                     (Outcome::Done, _) => Applied::Done,
+                    (Outcome::Failed(error), _) => Applied::Failed(error),
                     (Outcome::Refused(refused), Some(parts)) => {
                         self.detour(&mut conn, *key, parts, refused).await?
                     }
-                    (Outcome::Refused(refused), None) => Applied::Failed(refused.map_or_else(
-                        || error::unexpected("UNLINK", conn.at()),
-                        |(_, error)| error,
-                    )),
+                    (Outcome::Refused(_), None) => {
+                        Applied::Failed(error::unexpected("UNLINK", conn.at()))
+                    }
                 });
             }
             Ok(())
@@ -274,6 +290,20 @@ fn by_route(payload: &[u8], route: Route) -> Option<Cow<'_, [u8]>> {
     }
 }
 
+/// A string: by `SET`, which costs the server half of a `RESTORE`, unless there is more to it.
+async fn queue_text(
+    conn: &mut Conn,
+    name: &[u8],
+    parts: Parts<'_>,
+    text: &[u8],
+) -> Result<(), PortError> {
+    if parts.expiry_ms >= 0 || parts.usage != Usage::Unknown {
+        return queue_restore(conn, name, parts, &payload::of_text(text)).await;
+    }
+    conn.queue(&[b"SET", name, text]);
+    Ok(())
+}
+
 async fn queue_restore(
     conn: &mut Conn,
     name: &[u8],
@@ -313,12 +343,13 @@ async fn collect(
         conn.selected(owed).await?;
         outcomes.push(match sent {
             Sent::Nothing => Outcome::Refused(None),
-            Sent::Removal | Sent::Payload(_) => match judge(&conn.next().await?, conn) {
+            Sent::Removal | Sent::Text | Sent::Payload(_) => match judge(&conn.next().await?, conn)
+            {
                 Ok(None) => Outcome::Done,
-                Ok(Some(error)) => Outcome::Refused(match sent {
-                    Sent::Payload(route) => Some((route, error)),
-                    _ => Some((Route::AsIs, error)),
-                }),
+                Ok(Some(error)) => match sent {
+                    Sent::Payload(route) => Outcome::Refused(Some((route, error))),
+                    _ => Outcome::Failed(error),
+                },
                 Err(error) => {
                     trouble.get_or_insert(error);
                     Outcome::Refused(None)

@@ -25,7 +25,8 @@ use wire_redis::Value;
 
 use crate::conn::Conn;
 use crate::database::elements::walk::{Kind, Walk};
-use crate::database::reader::{by_db, exec_unchanged, server_time_ms, watch};
+use crate::database::reader::{by_db, server_time_ms};
+use crate::database::watch::{exec_unchanged, watch};
 use crate::error;
 use crate::key::KeyRef;
 use crate::traits::Traits;

@@ -26,6 +26,7 @@ pub(crate) struct Stamp {
 
 /// The RDB types by number that this crate speaks of.
 pub(crate) mod kind {
+    pub(crate) const STRING: u8 = 0;
     pub(crate) const SET: u8 = 2;
     pub(crate) const MODULE: u8 = 6;
     pub(crate) const MODULE_2: u8 = 7;
@@ -58,6 +59,20 @@ pub(crate) fn seal(mut body: Vec<u8>, version: u16) -> Vec<u8> {
     body
 }
 
+/// The payload of a string of fewer than 16 KiB, as every server understands it.
+pub(crate) fn of_text(text: &[u8]) -> Vec<u8> {
+    debug_assert!(text.len() < 1 << 14, "two length bytes");
+    let mut body = Vec::with_capacity(3 + text.len() + FOOTER_BYTES);
+    body.push(kind::STRING);
+    if text.len() < 1 << 6 {
+        body.push(text.len() as u8);
+    } else {
+        body.extend_from_slice(&[0x40 | (text.len() >> 8) as u8, text.len() as u8]);
+    }
+    body.extend_from_slice(text);
+    seal(body, LOWERED_VERSION)
+}
+
 /// The same payload claiming an older version; `None` for types not proved to have kept their
 /// layout (22 means different things in Redis and Valkey, 6 and 7 belong to modules).
 pub(crate) fn lowered(payload: &[u8]) -> Option<Vec<u8>> {
@@ -81,6 +96,14 @@ mod tests {
         assert_eq!(stamp(b"short"), None);
         assert_eq!(body(DUMPED), Some(b"\x00\x01v".as_slice()));
         assert_eq!(seal(b"\x00\x01v".to_vec(), 10), DUMPED);
+    }
+
+    #[test]
+    fn a_string_is_framed_as_the_server_would() {
+        assert_eq!(body(&of_text(b"v")), body(DUMPED));
+        let long = of_text(&[b'x'; 300]);
+        assert_eq!(long[..3], [0, 0x41, 0x2c]);
+        assert_eq!(lowered(&long).as_deref(), Some(&long[..]), "the checksum is right");
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Heard {
         let listen = async {
             while !enough(&heard) {
                 match ok("next", feed.next().await) {
-                    FeedEvent::Stale(keys) => heard.stale.extend(keys),
+                    FeedEvent::Stale(keys) => heard.stale.extend(keys.into_iter().map(|(k, _)| k)),
                     FeedEvent::StaleAll => heard.everything = true,
                     FeedEvent::Gap(_) => heard.gaps += 1,
                     FeedEvent::Fenced(token) => heard.fences.push(token),

@@ -97,6 +97,7 @@ where
         reading::a_scan_names_every_record_that_stays,
         reading::a_fenced_read_confirms_what_did_not_move,
         reading::a_fenced_read_tells_every_kind_of_move,
+        reading::a_turn_confirms_the_read_before_and_fences_the_next,
         reading::digests_are_equal_exactly_for_equal_records,
         reading::a_description_shows_no_value,
         writing::applying_makes_a_record_equal_in_any_repetition,

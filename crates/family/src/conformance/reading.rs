@@ -98,6 +98,29 @@ pub(super) async fn a_fenced_read_tells_every_kind_of_move(stage: &Stage) {
     }
 }
 
+pub(super) async fn a_turn_confirms_the_read_before_and_fences_the_next(stage: &Stage) {
+    for side in SIDES {
+        for name in ["a", "b"] {
+            stage.write(side, name, "1").await;
+        }
+        let (a, b) = ([stage.key("a")], [stage.key("b")]);
+        let mut reader = ok("reader", stage.database(side).reader().await);
+        ok("read", reader.read(&a).await);
+        // What is read next may have moved: it is no part of the fence before.
+        stage.write(side, "b", "2").await;
+        let (moved, records) = ok("turn", reader.turn(&b).await);
+        assert_eq!((moved, records[0].key.clone()), (Moved::None, b[0].clone()));
+        // What was read before may move: it is no part of the fence any more.
+        stage.write(side, "a", "2").await;
+        let (moved, _) = ok("turn", reader.turn(&a).await);
+        assert_eq!(moved, Moved::None, "only the last read is fenced");
+        stage.write(side, "a", "3").await;
+        let (moved, _) = ok("turn", reader.turn(&b).await);
+        assert_ne!(moved, Moved::None, "a turn missed a change of the {side}");
+        assert_eq!(ok("confirm", reader.confirm().await), Moved::None);
+    }
+}
+
 /// Long enough to be read before, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(300);
 

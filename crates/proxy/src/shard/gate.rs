@@ -31,10 +31,20 @@ impl<P: Protocol> Client<P> {
             tokio::task::spawn_local(release(Rc::clone(self)));
         }
     }
+
+    /// Writes what was held back.
+    fn release(&self, ready: &mut Vec<u8>) {
+        if !ready.is_empty() {
+            self.transmit(ready);
+            ready.clear();
+        }
+    }
 }
 
-/// Releases gated replies in order until none is left.
+/// Releases gated replies in order until none is left; neighbours that are ready together go in
+/// one write.
 async fn release<P: Protocol>(client: Rc<Client<P>>) {
+    let mut ready = Vec::new();
     loop {
         let next = client
             .gated
@@ -42,13 +52,19 @@ async fn release<P: Protocol>(client: Rc<Client<P>>) {
             .front_mut()
             .map(|g| (std::mem::take(&mut g.settlement), g.until));
         let Some((settlement, until)) = next else { break };
-        client.shard.copied(settlement, until).await;
+        if !client.shard.is_copied(&settlement) {
+            client.release(&mut ready);
+            client.shard.copied(settlement, until).await;
+        }
         // Cleared when the client went away meanwhile.
         let Some(done) = client.gated.borrow_mut().pop_front() else { break };
-        if !done.bytes.is_empty() {
-            client.transmit(&done.bytes);
+        if ready.is_empty() {
+            ready = done.bytes;
+        } else {
+            ready.extend_from_slice(&done.bytes);
         }
     }
+    client.release(&mut ready);
     if client.in_flight.get() == 0 {
         client.resume(Wait::Drained);
     }

@@ -153,6 +153,21 @@ impl<P: Protocol> Shard<P> {
         self.buffered.get() > self.limits().total_bytes_max / self.shared.shard_count()
     }
 
+    /// One of several replies says what its write did; [`Self::settled`] follows the last.
+    pub(crate) fn settle_one(&self, ticket: Ticket, outcome: Outcome) -> Settlement {
+        match &self.shared.journal {
+            Some(journal) => journal.settle_one_of_many(ticket, outcome, self.now.get()),
+            None => Settlement::default(),
+        }
+    }
+
+    /// Tells copiers of the writes settled by one read.
+    pub(crate) fn settled(&self) {
+        if let Some(journal) = &self.shared.journal {
+            journal.settled_many();
+        }
+    }
+
     /// A write's reply says what it did.
     pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome) -> Settlement {
         match &self.shared.journal {
@@ -166,6 +181,12 @@ impl<P: Protocol> Shard<P> {
         if self.writes.get() == 0 {
             self.quiet.notify_waiters();
         }
+    }
+
+    /// Whether a change needs no waiting: the secondary has it, or nobody waits for it now.
+    pub(crate) fn is_copied(&self, settlement: &Settlement) -> bool {
+        self.shared.degraded()
+            || self.shared.journal.as_ref().is_none_or(|j| j.is_copied(settlement))
     }
 
     /// Waits until the secondary has a change; gives up at `until` and for all others too.

@@ -62,6 +62,7 @@ impl<P: Protocol> Lane<P> {
             }
         };
         self.flush(data, &mut run);
+        self.shard.settled();
         end
     }
 
@@ -194,7 +195,7 @@ impl<P: Protocol> Lane<P> {
                     Settles::Applied => Outcome::Applied,
                     Settles::Nothing => Outcome::Nothing,
                 };
-                let settlement = ticket.map(|ticket| self.shard.settle(*ticket, outcome));
+                let settlement = ticket.map(|ticket| self.shard.settle_one(*ticket, outcome));
                 if flags.write {
                     self.shard.write_done();
                 }

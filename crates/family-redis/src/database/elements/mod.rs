@@ -17,7 +17,8 @@ use wire_redis::Value;
 
 use crate::conn::Conn;
 use crate::database::nonce;
-use crate::database::reader::{exec_unchanged, server_time_ms};
+use crate::database::reader::server_time_ms;
+use crate::database::watch::exec_unchanged;
 use crate::error;
 use crate::key::{self, KeyRef};
 use walk::{Kind, Walk};

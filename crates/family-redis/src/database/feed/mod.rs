@@ -17,6 +17,7 @@ mod wires;
 use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,7 +39,8 @@ const HELD_MAX: usize = 64 * 1024;
 /// What has arrived and is not reported yet.
 #[derive(Default)]
 struct Batch {
-    names: Vec<Bytes>,
+    /// Each with an instant after it was received.
+    names: Vec<(Bytes, Instant)>,
     everything: bool,
     fences: Vec<u64>,
 }
@@ -147,7 +149,10 @@ impl RedisFeed {
     fn hear(&mut self, heard: Heard) {
         match heard {
             Heard::Names(names) => {
-                self.fresh.names.extend(names.into_iter().filter(|n| !key::is_own(n)));
+                // The engine's clock, which tests may pause.
+                let now = tokio::time::Instant::now().into_std();
+                let names = names.into_iter().filter(|n| !key::is_own(n));
+                self.fresh.names.extend(names.map(|name| (name, now)));
             }
             Heard::Everything => self.fresh.everything = true,
             Heard::Trip => {
@@ -198,8 +203,8 @@ impl RedisFeed {
             self.ready.push_back(FeedEvent::StaleAll);
         }
         let mut keys = Vec::new();
-        for name in &batch.names {
-            keys.extend(self.dbs.iter().map(|db| key::encode(*db, name)));
+        for (name, at) in &batch.names {
+            keys.extend(self.dbs.iter().map(|db| (key::encode(*db, name), *at)));
             if keys.len() >= EVENT_KEYS {
                 self.ready.push_back(FeedEvent::Stale(std::mem::take(&mut keys)));
             }
