@@ -92,5 +92,8 @@ pub(crate) fn redis(root: &Path, options: &Options) -> Result<()> {
         return Ok(());
     }
     ensure!(options.rounds >= ROUNDS_MIN, "fewer than {ROUNDS_MIN} rounds; use --print");
-    std::fs::write(root.join("docs/benchmarks.md"), document).context("docs/benchmarks.md")
+    let path = root.join("docs/benchmarks.md");
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    let document = format!("{document}{}", report::judgement(&before));
+    std::fs::write(path, document).context("docs/benchmarks.md")
 }

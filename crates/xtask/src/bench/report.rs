@@ -75,6 +75,14 @@ pub(crate) fn render(facts: &Facts<'_>) -> String {
     out
 }
 
+/// What people wrote about the figures of an earlier run; it is kept, and theirs to renew.
+pub(crate) fn judgement(before: &str) -> String {
+    before.find(JUDGEMENT).map_or_else(String::new, |at| format!("\n{}", &before[at..]))
+}
+
+/// Begins what is written by hand.
+const JUDGEMENT: &str = "## Against the goals";
+
 fn copies(out: &mut String, facts: &Facts<'_>) {
     let keys = facts.options.keys;
     push(out, &format!("## Copy: {keys} keys of 64 bytes, no expiry\n"));
@@ -117,6 +125,15 @@ fn machine() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_people_wrote_is_kept() {
+        assert_eq!(
+            judgement("# Benchmarks\n\n1\n\n## Against the goals\n\nx\n"),
+            "\n## Against the goals\n\nx\n"
+        );
+        assert_eq!(judgement("# Benchmarks\n"), "");
+    }
 
     #[test]
     fn a_missing_figure_is_a_dash_and_not_a_zero() {
