@@ -79,6 +79,7 @@ pub(crate) struct Journey {
     epoch: u64,
     /// What earlier loads were told, all of it still to be there in the end.
     ledgers: Vec<Ledger>,
+    options: Options,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -87,7 +88,14 @@ impl Journey {
     pub(crate) fn begin(options: &Options) -> Self {
         let alone = alone();
         let stage = Stage::build(options).unwrap_or_else(|error| panic!("{error:#}"));
-        let journey = Self { stage, harmed: false, epoch: 0, ledgers: Vec::new(), _alone: alone };
+        let journey = Self {
+            stage,
+            harmed: false,
+            epoch: 0,
+            ledgers: Vec::new(),
+            options: options.clone(),
+            _alone: alone,
+        };
         journey.on(|way| way.reach("analyze"));
         let through = journey.stage.application();
         assert!(journey.stage.load().unwrap().redirect(through, PATIENCE), "not all got through");
@@ -242,10 +250,9 @@ impl Journey {
     /// where it was broken.
     pub(crate) fn checkpoint(&mut self, when: &str) {
         self.judge(when);
-        let options = options();
         let round = self.ledgers.len() as u64;
-        let mut config = LoadConfig::new(self.stage.application(), options.seed + round);
-        (config.clients, config.ops_per_second) = (options.clients, options.rate);
+        let mut config = LoadConfig::new(self.stage.application(), self.options.seed + round);
+        (config.clients, config.ops_per_second) = (self.options.clients, self.options.rate);
         config.dataset = Some(self.stage.dataset);
         config.prefix = format!("load{round}:");
         config.timeout = Duration::from_secs(15);
