@@ -15,6 +15,8 @@ use super::process::{Running, find, free_port, server, version};
 const ARRIVE_MAX: Duration = Duration::from_secs(120);
 /// How long the other side may take until it has everything.
 const SETTLE_MAX: Duration = Duration::from_secs(120);
+/// How often checks that are asked for are made again.
+const RECHECK_EVERY: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(10);
 const NAME: &str = "bench";
 
@@ -150,10 +152,17 @@ impl Node {
         let api = &self.api;
         let deadline = Instant::now() + ARRIVE_MAX;
         let mut last = Value::Null;
+        let mut asked = Instant::now();
         while Instant::now() < deadline {
             last = api.status()?;
             if wanted(&last) {
                 return Ok(last);
+            }
+            // Checks made before the target was connected are made again, as the status asks.
+            let command = text(&last, "/waiting_on/command");
+            if command.starts_with("exodus preflight run") && asked.elapsed() > RECHECK_EVERY {
+                asked = Instant::now();
+                api.verb("preflight_run", &last)?;
             }
             let verb = if last.pointer("/run").is_none() { "start" } else { "advance" };
             if allowed(&last, verb) {
