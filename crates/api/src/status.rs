@@ -106,7 +106,7 @@ pub struct Measured {
 /// Who serves reads: asked and observed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reads {
-    /// Read mode.
+    /// Read mode in force; `authority` while the other side may not serve reads.
     pub mode: String,
     /// Percent of cohorts asked to read from the target.
     pub asked_percent: u8,

@@ -63,9 +63,12 @@ pub(crate) fn reads(world: &World, look: &Look) -> Reads {
             if table.authority.default == Side::Target { 100 } else { 0 }
         }
     };
-    let decided = if table.reads.secondary_ready { asked } else { authority_percent(&table) };
+    let (decided, mode) = match table.reads.secondary_ready {
+        true => (asked, table.reads.mode.as_str()),
+        false => (authority_percent(&table), "authority"),
+    };
     Reads {
-        mode: table.reads.mode.as_str().to_owned(),
+        mode: mode.to_owned(),
         asked_percent: decided,
         observed_percent: look.rates.target_reads,
         pinned_sessions: look.sum.pinned,
