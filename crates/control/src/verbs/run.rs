@@ -6,6 +6,7 @@ use workflow::{Gate, Place, Plan, RunState, Step, Verb as Want, ahead};
 
 use super::{Asked, Done, Outcome, by, problem};
 use crate::dto::from_text;
+use crate::preflight;
 use crate::runner::Asking;
 use crate::status::Look;
 
@@ -13,7 +14,9 @@ use crate::status::Look;
 pub(super) async fn start(asked: &Asked<'_>) -> Outcome {
     let answer = asked.migration.runner.ask(by(asked), None, None).await;
     answer.map_err(|e| refused(&e))?;
-    Ok(Done::said("the run was started"))
+    // What was found before there was a run is evidence in none.
+    preflight::begin(&asked.migration.world);
+    Ok(Done::said("the run was started; the checks run again"))
 }
 
 /// Everything the workflow has a verb for.

@@ -88,6 +88,16 @@ fn blockers(rig: &Rig) -> Vec<String> {
 }
 
 #[test]
+fn a_run_that_begins_after_the_checks_has_their_evidence() {
+    let rig = Rig::start();
+    rig.create(&rig.source.address().host_port(), &rig.target.address().host_port());
+    rig.wait("the first checks to end", |s| s.checks.pass > 0 && !s.checks.running);
+    rig.do_it(&["start"]);
+    let told = wait::until(PATIENCE, || rig.evidence("preflight_connect_target").is_some());
+    assert!(told, "{:#?}", rig.status());
+}
+
+#[test]
 fn the_second_of_two_operators_is_told_that_the_state_changed() {
     let rig = Rig::start();
     rig.create(&rig.source.address().host_port(), &rig.target.address().host_port());
