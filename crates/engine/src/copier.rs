@@ -221,7 +221,9 @@ impl Copier {
             return None;
         }
         if self.engine.side(secondary).feed.is_open() {
-            self.engine.side(secondary).touch(records.iter().map(|r| &r.key));
+            let family = &self.engine.parts.family;
+            let reported = records.iter().map(|r| family.reported_as(&r.key));
+            self.engine.side(secondary).touch(reported);
         }
         match self.apply(secondary, &records).await {
             Ok(applied) => Some(Open { authority, epoch, size, leases, records, applied }),

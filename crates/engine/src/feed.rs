@@ -246,9 +246,10 @@ impl Pump {
         engine.parts.journal.reported(ours, table.epoch.0, now);
         let side = engine.side(self.side);
         for (key, _) in others {
-            if side.explains(&key) {
+            if side.explains(engine.parts.family.reported_as(&key)) {
                 engine.totals.echoes.fetch_add(1, Ordering::Relaxed);
             } else {
+                engine.totals.foreign.fetch_add(1, Ordering::Relaxed);
                 engine.verify.suspect(key);
             }
         }

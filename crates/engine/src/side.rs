@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use family::{Doubt, PortError, Trouble};
-use journal::key_hash;
-use model::{Key, Side};
+use journal::hash_of;
+use model::Side;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -170,12 +170,12 @@ impl SideState {
         recent.get(recent.len() / 2).copied()
     }
 
-    /// Remembers that we are about to write these keys here.
-    pub(crate) fn touch<'a>(&self, keys: impl Iterator<Item = &'a Key>) {
+    /// Remembers that we are about to write what is reported so.
+    pub(crate) fn touch<'a>(&self, reported: impl Iterator<Item = &'a [u8]>) {
         let now = Instant::now();
         let mut touched = self.touched.lock();
-        for key in keys {
-            let hash = key_hash(key).0;
+        for name in reported {
+            let hash = hash_of(name).0;
             touched.when.insert(hash, now);
             touched.order.push_back((now, hash));
         }
@@ -188,10 +188,10 @@ impl SideState {
         }
     }
 
-    /// Whether an own copy explains a feed entry for this key.
-    pub(crate) fn explains(&self, key: &Key) -> bool {
+    /// Whether an own copy explains a feed entry that is reported so.
+    pub(crate) fn explains(&self, reported: &[u8]) -> bool {
         let touched = self.touched.lock();
-        touched.when.get(&key_hash(key).0).is_some_and(|at| at.elapsed() < ECHO_WITHIN)
+        touched.when.get(&hash_of(reported).0).is_some_and(|at| at.elapsed() < ECHO_WITHIN)
     }
 
     pub(crate) fn status(&self) -> SideStatus {

@@ -35,25 +35,30 @@ async fn open(family: &RedisFamily, server: &Server, side: Side) -> Arc<dyn Data
     family.open(spec).await.unwrap()
 }
 
+/// An engine that follows the source; nothing is started.
+async fn engine_between(source: &Server, target: &Server) -> Arc<Engine> {
+    let family = RedisFamily::new();
+    let mut table = RoutingTable::passthrough(Epoch(1), Side::Source);
+    table.capture = true;
+    let progress = MemoryProgress::new();
+    Engine::new(Parts {
+        source: open(&family, source, Side::Source).await,
+        target: open(&family, target, Side::Target).await,
+        family: Arc::new(family),
+        table: Arc::new(ArcSwap::from_pointee(table)),
+        journal: Journal::new(3, Markers::new([])),
+        progress,
+        config: Config { conflict: ConflictPolicy::Overwrite, ..Config::default() },
+    })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_live_source_is_followed_and_both_sides_end_equal() {
     let source = Server::start(&ServerOptions::new(Flavor::Redis)).unwrap();
     let target = Server::start(&ServerOptions::new(Flavor::Valkey)).unwrap();
     let data = Dataset::new(10_000, 77);
     dataset::seed(&data, &source.admin()).unwrap();
-    let family = RedisFamily::new();
-    let mut table = RoutingTable::passthrough(Epoch(1), Side::Source);
-    table.capture = true;
-    let progress = MemoryProgress::new();
-    let engine = Engine::new(Parts {
-        source: open(&family, &source, Side::Source).await,
-        target: open(&family, &target, Side::Target).await,
-        family: Arc::new(family),
-        table: Arc::new(ArcSwap::from_pointee(table)),
-        journal: Journal::new(3, Markers::new([])),
-        progress,
-        config: Config { conflict: ConflictPolicy::Overwrite, ..Config::default() },
-    });
+    let engine = engine_between(&source, &target).await;
     engine.start().await.unwrap();
     let mut config = LoadConfig::new(source.address(), 77);
     config.dataset = Some(data);
@@ -85,5 +90,47 @@ async fn a_live_source_is_followed_and_both_sides_end_equal() {
     assert!(report.equal(), "{report}");
     let judgement = checkers::judge(&ledger, &target.admin()).unwrap();
     assert!(judgement.holds(), "{judgement}");
+    engine.shutdown().await;
+}
+
+/// Reports of the feed name a key and no database: a copy into one of them explains the report
+/// for all, and a foreign write is told from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn copies_are_told_from_foreign_writes_in_every_database() {
+    let source = Server::start(&ServerOptions::new(Flavor::Redis)).unwrap();
+    let target = Server::start(&ServerOptions::new(Flavor::Valkey)).unwrap();
+    let set = |server: &Server, db: i64, key: &str| {
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg("v");
+        server.connect(db).unwrap().call(&set).unwrap();
+    };
+    for db in [0, 1, 3] {
+        set(&source, db, "filled");
+    }
+    let engine = engine_between(&source, &target).await;
+    engine.start().await.unwrap();
+    for side in [Side::Source, Side::Target] {
+        engine.open_feed(side).await.unwrap();
+    }
+    engine.start_backfill(Filter::default()).unwrap();
+    let began = std::time::Instant::now();
+    while !engine.in_step().is() {
+        assert!(began.elapsed() < PATIENCE, "{:?}", engine.status());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for n in 0..200 {
+        set(&source, 0, &format!("k{n}"));
+    }
+    let settled = async || {
+        engine.feed_fence(Side::Source, PATIENCE).await.unwrap();
+        engine.drain(PATIENCE).await.unwrap();
+        engine.feed_fence(Side::Target, PATIENCE).await.unwrap();
+        engine.status().totals
+    };
+    let totals = settled().await;
+    assert!(totals.echoes >= 200, "{totals:?}");
+    assert_eq!(totals.foreign_on_secondary, 0, "{totals:?}");
+    set(&target, 1, "rogue");
+    assert!(settled().await.foreign_on_secondary > 0);
     engine.shutdown().await;
 }

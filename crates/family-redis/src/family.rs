@@ -98,6 +98,11 @@ impl Family for RedisFamily {
         key::tenant(rule, key::decode(key)?)
     }
 
+    /// Invalidations name a key and no database.
+    fn reported_as<'k>(&self, key: &'k Key) -> &'k [u8] {
+        key::decode(key).map_or_else(|| key.as_bytes(), |KeyRef { name, .. }| name)
+    }
+
     fn show_key(&self, key: &Key) -> String {
         key::decode(key).map_or_else(|| format!("{key:?}"), key::show)
     }

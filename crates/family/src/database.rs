@@ -19,6 +19,11 @@ pub trait Family: Send + Sync + 'static {
     fn tenant_of(&self, rule: &str, key: &Key) -> Option<Tenant>;
     /// A key as an operator would type it, values never shown.
     fn show_key(&self, key: &Key) -> String;
+    /// What a change feed says of a key. Keys of which it says the same cannot be told apart by
+    /// it: a report names all of them, and a copy of one explains it.
+    fn reported_as<'k>(&self, key: &'k Key) -> &'k [u8] {
+        key.as_bytes()
+    }
     /// Which dataset a key belongs to.
     fn dataset_of(&self, key: &Key) -> Dataset;
     /// Checks that concern both sides and need both connections (same system, clock, foreign

@@ -24,7 +24,13 @@ const SHARDS: usize = 64;
 /// The hash that decides a key's shard, copier and marker bucket.
 #[must_use]
 pub fn key_hash(key: &Key) -> KeyHash {
-    KeyHash(xxh3_64(key.as_bytes()))
+    hash_of(key.as_bytes())
+}
+
+/// The same of a part of a key.
+#[must_use]
+pub fn hash_of(bytes: &[u8]) -> KeyHash {
+    KeyHash(xxh3_64(bytes))
 }
 
 /// Every key that is not known to be equal on both sides.

@@ -27,7 +27,7 @@ mod watch;
 
 pub use chunk::Chunk;
 pub use entry::{Cause, Lane};
-pub use journal::{Journal, key_hash};
+pub use journal::{Journal, hash_of, key_hash};
 pub use lease::{ASIDE, Depth, Finished, Leased, Parked, Queued};
 pub use markers::{BUCKETS, Bucket, Markers, bucket_of};
 pub use proof::Proof;
