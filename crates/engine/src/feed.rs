@@ -249,7 +249,6 @@ impl Pump {
             if side.explains(engine.parts.family.reported_as(&key)) {
                 engine.totals.echoes.fetch_add(1, Ordering::Relaxed);
             } else {
-                engine.totals.foreign.fetch_add(1, Ordering::Relaxed);
                 engine.verify.suspect(key);
             }
         }
