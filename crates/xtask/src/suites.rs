@@ -6,8 +6,13 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
-/// Targets of `fuzz/wire-redis`.
-const FUZZ_TARGETS: [&str; 2] = ["request", "reply"];
+/// Targets by their directory under `fuzz`.
+const FUZZ_TARGETS: [(&str, &str); 4] = [
+    ("wire-redis", "request"),
+    ("wire-redis", "reply"),
+    ("wire-postgres", "frontend"),
+    ("wire-postgres", "backend"),
+];
 /// Watched steps of the demo, among which the time of a soak is divided.
 const SOAK_STEPS: u64 = 12;
 
@@ -37,7 +42,7 @@ pub(crate) enum Suite {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
-    /// Coverage-guided fuzzing of the codec; needs `scripts/setup --fuzz`.
+    /// Coverage-guided fuzzing of the codecs; needs `scripts/setup --fuzz`.
     Fuzz {
         /// Seconds for each target.
         #[arg(long, default_value_t = 300)]
@@ -77,9 +82,9 @@ fn soak(root: &Path, minutes: u64, seed: u64) -> Result<bool> {
 }
 
 fn fuzz(root: &Path, seconds: u64) -> Result<bool> {
-    for target in FUZZ_TARGETS {
+    for (codec, target) in FUZZ_TARGETS {
         // What is found goes there; the seeds of the repository stay as they are.
-        let found = root.join("target/fuzz").join(target);
+        let found = root.join("target/fuzz").join(codec).join(target);
         std::fs::create_dir_all(&found)?;
         let mut cargo = Command::new("cargo");
         cargo.args(["+nightly", "fuzz", "run", "--fuzz-dir", ".", target]).arg(found).args([
@@ -87,7 +92,7 @@ fn fuzz(root: &Path, seconds: u64) -> Result<bool> {
             "--",
             &format!("-max_total_time={seconds}"),
         ]);
-        if !held(&root.join("fuzz/wire-redis"), &mut cargo)? {
+        if !held(&root.join("fuzz").join(codec), &mut cargo)? {
             return Ok(false);
         }
     }
