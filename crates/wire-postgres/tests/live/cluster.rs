@@ -1,7 +1,7 @@
 //! A PostgreSQL server of our own in a temporary directory, on a free port, never as root.
 
 use std::fs::{self, File, Permissions};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -23,6 +23,8 @@ pub(crate) struct Cluster {
     server: Child,
     log: Option<JoinHandle<()>>,
     pub(crate) port: u16,
+    /// 15, unless `EXODUS_POSTGRES_BIN` names another.
+    pub(crate) major: u32,
 }
 
 impl Cluster {
@@ -59,14 +61,19 @@ impl Cluster {
         let mut hba = File::create(data.join("pg_hba.conf")).expect("pg_hba.conf");
         hba.write_all(doors.as_bytes()).expect("written");
 
+        let version = fs::read_to_string(data.join("PG_VERSION")).expect("its version");
+        let major = version.trim().parse().expect("a major version");
+
         // Another program may take the port in between; then the server says so and we try again.
+        let mut said = String::new();
         for _ in 0..5 {
-            let (server, log, ready) = launch(&bin, dir.path(), &data, port());
-            if let Some(port) = ready {
-                return Self { dir, bin, server, log: Some(log), port };
+            let port = port();
+            match launch(&bin, dir.path(), major, port) {
+                Ok((server, log)) => return Self { dir, bin, server, log: Some(log), port, major },
+                Err(log) => said = log,
             }
         }
-        panic!("the server did not come up; its data is in {}", dir.keep().display());
+        panic!("the server did not come up: {said}");
     }
 }
 
@@ -84,44 +91,42 @@ impl Drop for Cluster {
     }
 }
 
-/// Starts the server and waits for what it says of itself: the port, if it took it.
-fn launch(bin: &Path, home: &Path, data: &Path, port: u16) -> (Child, JoinHandle<()>, Option<u16>) {
+/// Starts the server and waits until it says that it is up; what it says instead otherwise.
+fn launch(
+    bin: &Path,
+    home: &Path,
+    major: u32,
+    port: u16,
+) -> Result<(Child, JoinHandle<()>), String> {
     let mut server = program(bin, "postgres", home);
-    server.arg("-D").arg(data).args(["-p", &port.to_string()]);
+    server.arg("-D").arg(home.join("data")).args(["-p", &port.to_string()]);
     for setting in [
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
         "fsync=off",
         "wal_level=logical",
         "max_prepared_transactions=4",
-        "logical_decoding_work_mem=64kB",
         "lc_messages=C",
-        "log_checkpoints=off",
     ] {
         server.args(["-c", setting]);
     }
+    if major >= 13 {
+        server.args(["-c", "logical_decoding_work_mem=64kB"]);
+    }
     let mut server = server.stderr(Stdio::piped()).spawn().expect("postgres runs");
     let mut log = BufReader::new(server.stderr.take().expect("its log"));
-    let mut line = String::new();
-    let mut ready = None;
-    while log.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-        if line.contains("ready to accept connections") {
-            ready = Some(port);
-            break;
+    let mut said = String::new();
+    while !said.contains("ready to accept connections") {
+        if !log.read_line(&mut said).is_ok_and(|bytes| bytes > 0) {
+            let _ = server.wait();
+            return Err(said);
         }
-        line.clear();
     }
     // Whoever does not read its log stops it once the pipe is full.
     let drain = thread::spawn(move || {
-        let mut sink = Vec::new();
-        while log.by_ref().take(65_536).read_to_end(&mut sink).is_ok_and(|bytes| bytes > 0) {
-            sink.clear();
-        }
+        let _ = std::io::copy(&mut log, &mut std::io::sink());
     });
-    if ready.is_none() {
-        let _ = server.wait();
-    }
-    (server, drain, ready)
+    Ok((server, drain))
 }
 
 fn port() -> u16 {
