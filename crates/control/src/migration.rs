@@ -197,7 +197,7 @@ async fn connect_side(world: &Arc<World>, spec: EndpointSpec) {
                 world.spawn(async move |world| known::look(&world, side).await);
                 reconcile_fence(world, side).await;
                 if world.document.load().target.is_none() {
-                    preflight::begin(world);
+                    let _beside = preflight::begin(world);
                 }
                 return;
             }
@@ -233,7 +233,7 @@ async fn start_engine(world: &Arc<World>, journal: Arc<Journal>, progress: Arc<S
     }
     prove_fences(world).await;
     world.set_engine(&engine);
-    preflight::begin(world);
+    let _beside = preflight::begin(world);
 }
 
 fn engine_config(document: &Document) -> engine::Config {

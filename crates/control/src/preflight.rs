@@ -15,6 +15,7 @@ use model::Side;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Batch, Change, Kind};
+use tokio::sync::oneshot;
 use workflow::{Environment, EvidenceKind, EvidenceOutcome, Fact};
 
 use crate::clock::rfc3339;
@@ -71,13 +72,16 @@ pub(crate) struct WaiverDoc {
     pub(crate) expires_ms: u64,
 }
 
-/// Runs every check beside everything else.
-pub(crate) fn begin(world: &Arc<World>) {
+/// Runs every check beside everything else. What is returned ends when they have ended.
+pub(crate) fn begin(world: &Arc<World>) -> oneshot::Receiver<()> {
+    let (done, ended) = oneshot::channel();
     world.spawn(async move |world| {
         if let Err(error) = run(&world).await {
             tracing::error!(migration = world.id, %error, "the preflight was not stored");
         }
+        let _ = done.send(());
     });
+    ended
 }
 
 /// Runs every check, stores the answers and tells the run.

@@ -18,6 +18,8 @@ pub(crate) enum Input {
     Ask(Ask),
     /// The plan is another one now, with the fact that goes with it.
     Plan(Box<Plan>, Option<Fact>),
+    /// Somebody waits until everything before is taken in.
+    Settled(oneshot::Sender<()>),
 }
 
 /// A person's wish.
@@ -99,6 +101,14 @@ impl Runner {
     /// Says that something happened.
     pub(crate) async fn tell(&self, fact: Fact) {
         let _ = self.outbox.send(Input::Fact(fact)).await;
+    }
+
+    /// Waits until everything told before is taken in.
+    pub(crate) async fn settled(&self) {
+        let (done, taken) = oneshot::channel();
+        if self.outbox.send(Input::Settled(done)).await.is_ok() {
+            let _ = taken.await;
+        }
     }
 
     /// Asks for a verb; none = a new run. `version` is what it was decided on.

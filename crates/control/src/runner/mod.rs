@@ -104,6 +104,9 @@ impl Loop {
                 Ok(Some(Input::Fact(fact))) => self.tell(fact).await,
                 Ok(Some(Input::Ask(ask))) => self.ask(ask).await,
                 Ok(Some(Input::Plan(plan, fact))) => self.replan(*plan, fact).await,
+                Ok(Some(Input::Settled(done))) => {
+                    let _ = done.send(());
+                }
             }
         }
     }

@@ -59,7 +59,7 @@ pub(super) async fn waive(asked: &Asked<'_>) -> Outcome {
     let put = Change::put(Kind::Waiver, &world.id, &what, body);
     world.store.commit(Batch::decision(vec![put])).await.map_err(|e| stored(&e))?;
     audit(asked, json!({ "check": what, "expires_ms": expires_ms })).await?;
-    preflight::begin(world);
+    let _beside = preflight::begin(world);
     Ok(Done::said(format!("{what} is waived until {}", crate::clock::rfc3339(expires_ms))))
 }
 
@@ -163,7 +163,7 @@ pub(super) async fn apply(asked: &Asked<'_>) -> Outcome {
     };
     let fact = Fact::ConfigChanged { digest: digest.clone(), affects };
     asked.migration.runner.replan(plan, Some(fact)).await;
-    preflight::begin(world);
+    let _beside = preflight::begin(world);
     audit(asked, json!({ "digest": digest, "changes": planned.changes.len() })).await?;
     Ok(Done::said(format!("{} changes applied", planned.changes.len())))
 }

@@ -1,5 +1,7 @@
 //! Verbs that the workflow decides.
 
+use std::time::Duration;
+
 use api::{Effect, Problem, Verb};
 use model::{ReadMode, Side, Tenant};
 use workflow::{Gate, Place, Plan, RunState, Step, Verb as Want, ahead};
@@ -10,13 +12,22 @@ use crate::preflight;
 use crate::runner::Asking;
 use crate::status::Look;
 
+/// How long an answer waits for the checks.
+const CHECKS_WITHIN: Duration = Duration::from_secs(2);
+
 /// Begins a run.
 pub(super) async fn start(asked: &Asked<'_>) -> Outcome {
     let answer = asked.migration.runner.ask(by(asked), None, None).await;
     answer.map_err(|e| refused(&e))?;
-    // What was found before there was a run is evidence in none.
-    preflight::begin(&asked.migration.world);
-    Ok(Done::said("the run was started; the checks run again"))
+    // What was found before there was a run is evidence in none. Whoever acts on this answer next
+    // is to find a state that rests, unless a side takes its time.
+    let checks = preflight::begin(&asked.migration.world);
+    let through = tokio::time::timeout(CHECKS_WITHIN, checks).await.is_ok();
+    asked.migration.runner.settled().await;
+    Ok(Done::said(match through {
+        true => "the run was started, and the checks ran",
+        false => "the run was started; the checks are under way",
+    }))
 }
 
 /// Everything the workflow has a verb for.
