@@ -177,9 +177,8 @@ impl Journal {
     ) -> Settlement {
         let mut settlement = Settlement::default();
         let touched = outcome != Outcome::Nothing;
-        // What has no reply may run yet.
-        let seen = (outcome == Outcome::Applied).then_some(Seen { at: now, epoch: None });
-        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite, seen };
+        // Some writes are seen by no fence: only a copy that begins after the mark covers it.
+        let mark = Mark { since: now, lane: Lane::Live, cause: Cause::OwnWrite, seen: None };
         for key in keys {
             let (index, shard) = self.shard_of(&key);
             let mut shard = shard.lock();
@@ -236,7 +235,7 @@ impl Journal {
         now: Instant,
     ) {
         for (key, at) in keys {
-            let seen = Some(Seen { at, epoch: Some(epoch) });
+            let seen = Some(Seen { at, epoch });
             let mark = Mark { since: now, lane: Lane::Live, cause: Cause::Feed, seen };
             let hash = key_hash(&key);
             let index = hash.0 as usize % SHARDS;

@@ -1,10 +1,11 @@
 //! What a finished copy proves, and which marks it therefore covers.
 //!
 //! A fence that held shows that a record did not change between its read and the confirmation.
-//! A change that the authority had made before the confirmation was asked for is then part of
-//! what was copied, whenever its mark arrives: the mark says when the change was known, the
-//! proof when it was asked for. Without this every write is copied twice, once for itself and
-//! once for the feed's report of it.
+//! A change that the feed reported before the confirmation was asked for is then part of what was
+//! copied, whenever the report arrives: the mark says when the change was known, the proof when it
+//! was asked for. Without this every write is copied twice, once for itself and once for the feed's
+//! report of it. Only reports are covered: what a feed reports, a fence sees. A write of our own
+//! may be of a kind that neither sees (acknowledgements of a consumer group).
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -31,26 +32,22 @@ pub struct Proof {
 pub(crate) struct Seen {
     /// Taken after the bytes that tell of it were received.
     pub(crate) at: Instant,
-    /// The table's by which the reporting side was the authority; `None` for a write of our
-    /// own: none is in flight while authority changes.
-    pub(crate) epoch: Option<u64>,
+    /// The table's by which the reporting side was the authority.
+    pub(crate) epoch: u64,
 }
 
 impl Seen {
     /// What covers both; `None` when nothing can.
     pub(crate) fn merge(self, other: Self) -> Option<Self> {
-        let epoch = match (self.epoch, other.epoch) {
-            (Some(one), Some(another)) if one != another => return None,
-            (one, another) => one.or(another),
-        };
-        Some(Self { at: self.at.max(other.at), epoch })
+        let same = self.epoch == other.epoch;
+        same.then(|| Self { at: self.at.max(other.at), epoch: self.epoch })
     }
 }
 
 impl Proof {
     /// Whether a change was made before the proof was asked for. Equal instants do not tell.
     pub(crate) fn covers(self, seen: Seen) -> bool {
-        seen.at < self.at && seen.epoch.is_none_or(|epoch| epoch == self.epoch)
+        seen.at < self.at && seen.epoch == self.epoch
     }
 }
 
@@ -91,19 +88,18 @@ mod tests {
         let (before, after) = (at - Duration::from_nanos(1), at + Duration::from_nanos(1));
         let proof = Proof { at, epoch: 7 };
         let check = |at, epoch, expect| assert_eq!(proof.covers(Seen { at, epoch }), expect);
-        check(before, None, true);
-        check(before, Some(7), true);
-        check(before, Some(6), false);
-        check(at, None, false);
-        check(after, Some(7), false);
+        check(before, 7, true);
+        check(before, 6, false);
+        check(at, 7, false);
+        check(after, 7, false);
     }
 
     #[test]
     fn marks_of_two_tables_are_covered_by_no_copy() {
         let at = Instant::now();
         let seen = |epoch| Seen { at, epoch };
-        assert_eq!(seen(Some(1)).merge(seen(Some(2))), None);
-        assert_eq!(seen(None).merge(seen(Some(2))), Some(seen(Some(2))));
+        assert_eq!(seen(1).merge(seen(2)), None);
+        assert_eq!(seen(2).merge(seen(2)), Some(seen(2)));
     }
 
     #[test]
@@ -116,7 +112,7 @@ mod tests {
             proofs.keep(&Key::new(&n.to_be_bytes()), Proof { at: at(n), epoch: 0 });
         }
         assert!(proofs.order.len() <= KEPT_MAX && proofs.by_key.len() <= KEPT_MAX);
-        assert!(proofs.cover(&Key::new(b"hot"), Seen { at: at(9_998), epoch: None }));
-        assert!(!proofs.cover(&Key::new(b"hot"), Seen { at: at(9_999), epoch: None }));
+        assert!(proofs.cover(&Key::new(b"hot"), Seen { at: at(9_998), epoch: 0 }));
+        assert!(!proofs.cover(&Key::new(b"hot"), Seen { at: at(9_999), epoch: 0 }));
     }
 }

@@ -155,8 +155,8 @@ impl World {
                 self.journal.settle(ticket, outcome, now);
                 self.of(k).flights -= 1;
                 if outcome != Outcome::Nothing {
-                    let seen = (outcome == Outcome::Applied).then_some((now, None));
-                    self.of(k).mark(Lane::Live, Cause::OwnWrite, now, seen);
+                    // Some writes are seen by no fence.
+                    self.of(k).mark(Lane::Live, Cause::OwnWrite, now, None);
                 }
             }
             Action::Reported(k, ago, epoch) => {
