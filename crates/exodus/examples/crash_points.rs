@@ -15,18 +15,13 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use clap::{Parser, Subcommand};
 use exodus::serve::{self, ServeArgs};
 use serde_json::Value;
-use store::{
-    AuditEntry, AuditVerdict, Batch, Change, Committed, Doc, Event, EventQuery, Health, Kind,
-    Store, StoreError,
-};
-use tokio::sync::watch;
+use store::{Batch, Change, Committed, Intercepted, Kind, OnCommit, Store, StoreError};
 
 #[derive(Parser)]
 struct Args {
@@ -44,12 +39,11 @@ enum Command {
 fn main() -> ExitCode {
     let Args { state_dir, command: Command::Serve(args) } = Args::parse();
     let dir = state_dir.clone();
-    serve::run_on(&args, Some(state_dir), move |inner| Arc::new(Points { inner, dir }))
+    serve::run_on(&args, Some(state_dir), move |inner| Intercepted::new(inner, Points { dir }))
 }
 
-/// A store whose commits are the points.
+/// What makes commits the points.
 struct Points {
-    inner: Arc<dyn Store>,
     dir: PathBuf,
 }
 
@@ -80,8 +74,8 @@ impl Points {
 }
 
 #[async_trait]
-impl Store for Points {
-    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+impl OnCommit for Points {
+    async fn commit(&self, inner: &dyn Store, batch: Batch) -> Result<Committed, StoreError> {
         let labels: BTreeSet<String> = batch.changes.iter().filter_map(label).collect();
         self.trace(&labels);
         if let Some((moment, _)) = self.armed(&labels, &["before", "hold"]) {
@@ -93,7 +87,7 @@ impl Store for Points {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
-        let committed = self.inner.commit(batch).await;
+        let committed = inner.commit(batch).await;
         if let Some((_, delay)) = self.armed(&labels, &["after"]) {
             if delay.is_zero() {
                 std::process::abort();
@@ -104,58 +98,6 @@ impl Store for Points {
             });
         }
         committed
-    }
-
-    async fn get(&self, kind: Kind, scope: &str, id: &str) -> Result<Option<Doc>, StoreError> {
-        self.inner.get(kind, scope, id).await
-    }
-
-    async fn list(
-        &self,
-        kind: Kind,
-        scope: Option<&str>,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<Doc>, StoreError> {
-        self.inner.list(kind, scope, after, limit).await
-    }
-
-    async fn events(&self, query: EventQuery) -> Result<Vec<Event>, StoreError> {
-        self.inner.events(query).await
-    }
-
-    async fn audit(
-        &self,
-        scope: Option<&str>,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<AuditEntry>, StoreError> {
-        self.inner.audit(scope, after, limit).await
-    }
-
-    async fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
-        self.inner.verify_audit().await
-    }
-
-    async fn markers(&self, scope: &str) -> Result<Vec<u16>, StoreError> {
-        self.inner.markers(scope).await
-    }
-
-    async fn samples(
-        &self,
-        scope: &str,
-        from_s: u64,
-        to_s: u64,
-    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        self.inner.samples(scope, from_s, to_s).await
-    }
-
-    fn newest_event(&self) -> watch::Receiver<u64> {
-        self.inner.newest_event()
-    }
-
-    fn health(&self) -> Health {
-        self.inner.health()
     }
 }
 

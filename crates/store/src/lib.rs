@@ -12,6 +12,7 @@
 mod audit;
 mod change;
 mod error;
+mod intercepted;
 mod memory;
 mod sqlite;
 mod store;
@@ -21,6 +22,7 @@ pub use change::{
     AuditEntry, Batch, Change, Class, Committed, Doc, Event, EventQuery, Kind, NewAudit, NewEvent,
 };
 pub use error::StoreError;
+pub use intercepted::{Intercepted, OnCommit};
 pub use memory::MemoryStore;
 pub use sqlite::{Options, SCHEMA_VERSION, SqliteStore};
 pub use store::{Health, Store};

@@ -2,12 +2,14 @@
 //! reopened, as after kill -9, and has to lead to the same end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use model::{Side, Strategy};
 use parking_lot::Mutex;
-use store::{Batch, Change, Kind, MemoryStore, Store};
+use store::{
+    Batch, Change, Committed, Intercepted, Kind, MemoryStore, OnCommit, Store, StoreError,
+};
 use tokio::sync::mpsc;
 use workflow::{
     Action, By, Environment, Fact, FlipAction, FlipInput, FlipStep, Node, Place, Plan, RunState,
@@ -181,15 +183,15 @@ impl Living {
     }
 }
 
-/// A store that remembers every state of a run that became durable.
+/// Remembers every state of a run that became durable.
+#[derive(Default)]
 struct Recorder {
-    inner: MemoryStore,
     states: Mutex<Vec<RunState>>,
 }
 
 #[async_trait]
-impl Store for Recorder {
-    async fn commit(&self, batch: Batch) -> Result<store::Committed, store::StoreError> {
+impl OnCommit for Recorder {
+    async fn commit(&self, inner: &dyn Store, batch: Batch) -> Result<Committed, StoreError> {
         let runs: Vec<_> = batch
             .changes
             .iter()
@@ -200,65 +202,14 @@ impl Store for Recorder {
                 _ => None,
             })
             .collect();
-        let done = self.inner.commit(batch).await?;
+        let done = inner.commit(batch).await?;
         self.states.lock().extend(runs);
         Ok(done)
     }
-    async fn get(
-        &self,
-        kind: Kind,
-        scope: &str,
-        id: &str,
-    ) -> Result<Option<store::Doc>, store::StoreError> {
-        self.inner.get(kind, scope, id).await
-    }
-    async fn list(
-        &self,
-        kind: Kind,
-        scope: Option<&str>,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<store::Doc>, store::StoreError> {
-        self.inner.list(kind, scope, after, limit).await
-    }
-    async fn events(
-        &self,
-        query: store::EventQuery,
-    ) -> Result<Vec<store::Event>, store::StoreError> {
-        self.inner.events(query).await
-    }
-    async fn audit(
-        &self,
-        scope: Option<&str>,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<store::AuditEntry>, store::StoreError> {
-        self.inner.audit(scope, after, limit).await
-    }
-    async fn verify_audit(&self) -> Result<store::AuditVerdict, store::StoreError> {
-        self.inner.verify_audit().await
-    }
-    async fn markers(&self, scope: &str) -> Result<Vec<u16>, store::StoreError> {
-        self.inner.markers(scope).await
-    }
-    async fn samples(
-        &self,
-        scope: &str,
-        from_s: u64,
-        to_s: u64,
-    ) -> Result<Vec<(u64, Vec<u8>)>, store::StoreError> {
-        self.inner.samples(scope, from_s, to_s).await
-    }
-    fn newest_event(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.inner.newest_event()
-    }
-    fn health(&self) -> store::Health {
-        self.inner.health()
-    }
 }
 
-async fn recorded() -> (Arc<Recorder>, Vec<RunState>) {
-    let recorder = Arc::new(Recorder { inner: MemoryStore::new(), states: Mutex::default() });
+async fn recorded() -> (Arc<Intercepted<Recorder>>, Vec<RunState>) {
+    let recorder = Intercepted::new(Arc::new(MemoryStore::new()), Recorder::default());
     let store: Arc<dyn Store> = Arc::clone(&recorder) as Arc<dyn Store>;
     let living = live(&store, "one", plan()).await;
     living.runner.ask(ann(), None, None).await.unwrap();
@@ -276,7 +227,7 @@ async fn recorded() -> (Arc<Recorder>, Vec<RunState>) {
     living.ask(Verb::Finalize).await.unwrap();
     living.until(|r| r.place() == Place::Finalized).await;
     drop(living);
-    let states = recorder.states.lock().clone();
+    let states = recorder.hook.states.lock().clone();
     (recorder, states)
 }
 
@@ -383,70 +334,19 @@ async fn conflicting_operators_are_put_in_order() {
     living.until(|r| r.place() == Place::RolledBack).await;
 }
 
-/// A store that fails for good when it is told to.
+/// Fails for good when it is told to.
+#[derive(Default)]
 struct Failing {
-    inner: MemoryStore,
-    fails: std::sync::atomic::AtomicBool,
+    fails: AtomicBool,
 }
 
 #[async_trait]
-impl Store for Failing {
-    async fn commit(&self, batch: Batch) -> Result<store::Committed, store::StoreError> {
+impl OnCommit for Failing {
+    async fn commit(&self, inner: &dyn Store, batch: Batch) -> Result<Committed, StoreError> {
         if self.fails.load(Ordering::SeqCst) {
-            return Err(store::StoreError::Full("test".to_owned()));
+            return Err(StoreError::Full("test".to_owned()));
         }
-        self.inner.commit(batch).await
-    }
-    async fn get(
-        &self,
-        kind: Kind,
-        scope: &str,
-        id: &str,
-    ) -> Result<Option<store::Doc>, store::StoreError> {
-        self.inner.get(kind, scope, id).await
-    }
-    async fn list(
-        &self,
-        kind: Kind,
-        scope: Option<&str>,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<store::Doc>, store::StoreError> {
-        self.inner.list(kind, scope, after, limit).await
-    }
-    async fn events(
-        &self,
-        query: store::EventQuery,
-    ) -> Result<Vec<store::Event>, store::StoreError> {
-        self.inner.events(query).await
-    }
-    async fn audit(
-        &self,
-        scope: Option<&str>,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<store::AuditEntry>, store::StoreError> {
-        self.inner.audit(scope, after, limit).await
-    }
-    async fn verify_audit(&self) -> Result<store::AuditVerdict, store::StoreError> {
-        self.inner.verify_audit().await
-    }
-    async fn markers(&self, scope: &str) -> Result<Vec<u16>, store::StoreError> {
-        self.inner.markers(scope).await
-    }
-    async fn samples(
-        &self,
-        scope: &str,
-        from_s: u64,
-        to_s: u64,
-    ) -> Result<Vec<(u64, Vec<u8>)>, store::StoreError> {
-        self.inner.samples(scope, from_s, to_s).await
-    }
-    fn newest_event(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.inner.newest_event()
-    }
-    fn health(&self) -> store::Health {
-        self.inner.health()
+        inner.commit(batch).await
     }
 }
 
@@ -469,7 +369,7 @@ impl Act for Hesitant {
 
 #[tokio::test]
 async fn a_store_that_fails_in_a_barrier_does_not_keep_clients_waiting() {
-    let failing = Arc::new(Failing { inner: MemoryStore::new(), fails: false.into() });
+    let failing = Intercepted::new(Arc::new(MemoryStore::new()), Failing::default());
     let store: Arc<dyn Store> = Arc::clone(&failing) as Arc<dyn Store>;
     let mut patient = plan();
     patient.pause_budget_ms = 600_000;
@@ -503,7 +403,7 @@ async fn a_store_that_fails_in_a_barrier_does_not_keep_clients_waiting() {
     living.ask(Verb::Advance).await.unwrap();
     living.until(|r| r.saga.as_ref().is_some_and(|s| s.flip.step == FlipStep::Drain)).await;
     frozen.notified().await;
-    failing.fails.store(true, Ordering::SeqCst);
+    failing.hook.fails.store(true, Ordering::SeqCst);
     let attempt = living.run().attempts;
     living.runner.tell(Fact::SagaProgress { attempt, input: FlipInput::Drained }).await;
     let run = living.until(|r| r.saga.is_none()).await;
