@@ -214,7 +214,11 @@ impl<P: Protocol> Shard<P> {
                     compare,
                     keys,
                     anything,
-                    secondary: request.access == Access::Read && side != authority,
+                    // While tenants differ in who decides, the other side may be their authority:
+                    // a read is not asked of the default one in its place.
+                    secondary: request.access == Access::Read
+                        && side != authority
+                        && table.authority.moved.is_empty(),
                     gate: noted && table.writes == WritePolicy::BothRequired,
                 })
             }
