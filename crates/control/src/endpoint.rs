@@ -21,6 +21,7 @@ pub(crate) fn spec(
     Ok(EndpointSpec {
         side,
         address: section.address.clone(),
+        database: section.database.clone(),
         user: section.user.clone(),
         password,
         tls: tls_mode(section),

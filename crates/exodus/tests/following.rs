@@ -25,6 +25,7 @@ async fn open(family: &RedisFamily, server: &Server, side: Side) -> Arc<dyn Data
     let spec = EndpointSpec {
         side,
         address: server.address().host_port(),
+        database: None,
         user: Some(WORKER.0.into()),
         password: Some(WORKER.1.into()),
         tls: TlsMode::Disable,

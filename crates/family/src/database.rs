@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use model::{Dataset, Digest, Frontier, Key, Record, Side, Tenant};
 
 use crate::assess::{Finding, Inventory, Probe};
-use crate::error::PortError;
+use crate::error::{PortError, Trouble};
+use crate::follow::{Follow, FollowSpec, Road};
 
 /// One entry point per family: opens databases and answers what needs no connection.
 #[async_trait]
@@ -23,6 +24,21 @@ pub trait Family: Send + Sync + 'static {
     /// it: a report names all of them, and a copy of one explains it.
     fn reported_as<'k>(&self, key: &'k Key) -> &'k [u8] {
         key.as_bytes()
+    }
+    /// By what the other side is kept equal.
+    fn road(&self) -> Road {
+        Road::Records
+    }
+    /// Opens one direction of [`Road::Transactions`]: from `from` to `to`. Touches nothing yet.
+    async fn follow(
+        &self,
+        from: &Arc<dyn Database>,
+        to: &Arc<dyn Database>,
+        spec: FollowSpec,
+    ) -> Result<Arc<dyn Follow>, PortError> {
+        let _ = (from, to, spec);
+        let message = format!("`{}` does not follow transactions", self.name());
+        Err(PortError::new(Trouble::Unsupported, "EXO-ENG-014", message))
     }
     /// Which dataset a key belongs to.
     fn dataset_of(&self, key: &Key) -> Dataset;
@@ -45,6 +61,9 @@ pub struct EndpointSpec {
     pub side: Side,
     /// `host:port`.
     pub address: String,
+    /// The database on it, for families whose connections are to one; `None` is the family's
+    /// default.
+    pub database: Option<String>,
     /// Account of the workers; `None` is the server's default account.
     pub user: Option<String>,
     /// Its secret, already resolved from its reference.

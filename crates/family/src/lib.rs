@@ -4,7 +4,7 @@
 //! knows a phase. The engine drives the cold ports, the proxy the hot one.
 //!
 //! Layout: `database` is the cold path (scan, read, apply, feed, digest, fence), one dynamic
-//! call per batch; `assess` what a system can do and what is wrong with it; `error` how a
+//! call per batch; `follow` its second road, for families that apply whole transactions; `assess` what a system can do and what is wrong with it; `error` how a
 //! port fails; `session` the hot path, static and sans-IO; `conformance` the suite that judges a
 //! family, for its tests.
 
@@ -12,6 +12,7 @@ mod assess;
 pub mod conformance;
 mod database;
 mod error;
+mod follow;
 mod session;
 
 pub use assess::{Capability, Finding, Inventory, Probe, Severity};
@@ -20,6 +21,10 @@ pub use database::{
     Reader, TlsMode, Verdict, Writer,
 };
 pub use error::{PortError, Trouble};
+pub use follow::{
+    ChangeStream, FillPart, Filled, Follow, FollowMode, FollowSpec, Offset, Retained, Road,
+    StreamEvent,
+};
 pub use session::{
     After, ClientError, Expect, Frame, Greeting, Malformed, Next, Of, Place, Protocol, Refused,
     Replied, Request, Session, SessionFacts, Settles, Upstream,

@@ -8,7 +8,8 @@
 //! Layout: `entry` is the life of one key, `hash` how keys are hashed, `journal` the sharded map, `shard` one
 //! shard and its lanes, `ticket` what a write holds between request and reply, `proof` what a
 //! finished copy covers, `chunk` a batch of a backfill waiting for its keys, `markers` the
-//! durable side.
+//! durable side. `horizon` is what takes the place of all that where whole transactions are applied:
+//! how far the log of each side is on the other.
 //!
 //! Life of a key: absent (clean) → in flight (`begin`) → dirty (`settle`, or a feed's `stale`) →
 //! leased (one copier) → clean, or dirty again when it moved meanwhile, or parked. A parked key that
@@ -17,6 +18,7 @@
 mod chunk;
 mod entry;
 mod hash;
+mod horizon;
 mod journal;
 mod lease;
 mod markers;
@@ -27,6 +29,7 @@ mod watch;
 
 pub use chunk::Chunk;
 pub use entry::{Cause, Lane};
+pub use horizon::Horizon;
 pub use journal::{Journal, hash_of, key_hash};
 pub use lease::{ASIDE, Depth, Finished, Leased, Parked, Queued};
 pub use markers::{BUCKETS, Bucket, Markers, bucket_of};

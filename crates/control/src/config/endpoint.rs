@@ -11,6 +11,10 @@ use crate::config::scalars::{Secret, Span};
 pub struct EndpointSection {
     /// `host:port`.
     pub address: String,
+    /// The database on it, for families whose connections are to one; the family's default when
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// Account of Exodus' own connections; the server's default account when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

@@ -34,6 +34,7 @@ pub(crate) fn spec(side: Side, server: &Server) -> EndpointSpec {
     EndpointSpec {
         side,
         address: format!("127.0.0.1:{}", server.port()),
+        database: None,
         user: Some(WORKER.0.to_owned()),
         password: Some(Arc::from(WORKER.1)),
         tls: TlsMode::Disable,

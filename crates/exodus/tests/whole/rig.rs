@@ -34,6 +34,7 @@ fn spec(link: &FaultProxy, side: Side) -> EndpointSpec {
     EndpointSpec {
         side,
         address: link.host_port(),
+        database: None,
         user: Some(WORKER.0.into()),
         password: Some(WORKER.1.into()),
         tls: TlsMode::Disable,

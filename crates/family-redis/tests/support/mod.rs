@@ -54,6 +54,7 @@ pub fn spec(server: &Server, side: Side) -> EndpointSpec {
     EndpointSpec {
         side,
         address: server.address().host_port(),
+        database: None,
         user: Some(WORKER.0.into()),
         password: Some(WORKER.1.into()),
         tls: TlsMode::Disable,

@@ -1,0 +1,10 @@
+//! PostgreSQL and compatible systems.
+//!
+//! Constraints: knows no workflow, no routing decision, no other family, and not where progress
+//! is kept by others. What the servers do was read in their sources and measured on PostgreSQL
+//! 12 to 18.
+//!
+//! Layout: `conn` is our own connection to a server, `database` the cold ports (probe, checks,
+//! inventory, scan, read, repair, fence), `follow` the road of whole transactions (slot, decoder,
+//! applier, chunks), `schema` what is moved besides rows, `analysis` what a statement does,
+//! `session` the hot path.
