@@ -38,6 +38,8 @@ pub struct FollowSpec {
     pub datasets: Option<Vec<Dataset>>,
     /// What happens to records that exist on the other side before the first copy.
     pub conflict: ConflictPolicy,
+    /// The family's own options of the migration, as configured.
+    pub options: std::collections::BTreeMap<String, String>,
 }
 
 /// What a direction does with the transactions it reads.
