@@ -55,6 +55,17 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// Control requests that give a new authority what clients taught the old one through this
     /// interlay and what is no record (cached scripts). Bounded.
     fn teach(&self, found: &mut dyn FnMut(&[u8], Expect));
+    /// A control request that asks a server for an offset of its log behind everything that it
+    /// has acknowledged so far. `None` for a family that is not followed by its log.
+    fn offset(&self, out: &mut Vec<u8>) -> Option<Expect> {
+        let _ = out;
+        None
+    }
+    /// The offset in a reply to [`Protocol::offset`]; `None` for an error.
+    fn offset_of(&self, reply: &[u8]) -> Option<u64> {
+        let _ = reply;
+        None
+    }
     /// A control request that ends the wait of the request blocked on this server connection
     /// without closing it. `None` when the family has none.
     fn unblock(&self, connection: u64, out: &mut Vec<u8>) -> Option<Expect>;
@@ -255,6 +266,13 @@ pub struct Frame {
     pub end: bool,
     /// It is an error. Known from the start on.
     pub error: bool,
+    /// Part of a reply that says that changes are made, or comes after that and says nothing
+    /// else. Held back where the policy wants the secondary to have them first. Only families
+    /// that are followed by their log tell this.
+    pub tail: bool,
+    /// With `end`: what the client began is not over (a transaction is open), so that nothing
+    /// was promised to it yet.
+    pub open: bool,
 }
 
 /// Whom a message is for.

@@ -6,7 +6,7 @@
 //! side takes nothing back.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::Side;
 use tokio::sync::watch;
@@ -69,6 +69,16 @@ impl Horizon {
         settled > 0 && nanos.is_ok_and(|at| at <= settled)
     }
 
+    /// How long ago the last instant was whose acknowledgements are known to be on the other side.
+    #[must_use]
+    pub fn behind(&self, side: Side, now: Instant) -> Duration {
+        let settled = self.sides[side.index()].settled.load(Ordering::Acquire);
+        match settled {
+            0 => Duration::MAX,
+            nanos => now.saturating_duration_since(self.base + Duration::from_nanos(nanos)),
+        }
+    }
+
     /// Forgets what is known of a side: its log is another one, or its other side was replaced.
     pub fn forget(&self, side: Side) {
         let log = &self.sides[side.index()];
@@ -79,8 +89,6 @@ impl Horizon {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]
@@ -103,7 +111,9 @@ mod tests {
         let at = |ms| base + Duration::from_millis(ms);
         let horizon = Horizon::new(base);
         assert!(!horizon.is_settled(Side::Source, base));
+        assert_eq!(horizon.behind(Side::Source, at(9)), Duration::MAX);
         horizon.set_settled(Side::Source, at(5));
+        assert_eq!(horizon.behind(Side::Source, at(9)), Duration::from_millis(4));
         horizon.set_settled(Side::Source, at(3));
         assert!(horizon.is_settled(Side::Source, at(5)));
         assert!(!horizon.is_settled(Side::Source, at(6)));

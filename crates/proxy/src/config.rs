@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use family::EndpointSpec;
+use journal::{Horizon, Journal};
 use model::Side;
 
 /// Where and how an interlay listens.
@@ -36,6 +37,24 @@ impl InterlayConfig {
             shards: 0,
             limits: Limits::default(),
         }
+    }
+}
+
+/// How what clients write gets to the other side, as far as an interlay has a part in it.
+#[derive(Clone, Default)]
+pub enum Capture {
+    /// It does not.
+    #[default]
+    Nothing,
+    /// The interlay notes which records may have changed.
+    Notes(Arc<Journal>),
+    /// By the server's own log; this says how far it is.
+    Log(Arc<Horizon>),
+}
+
+impl From<Option<Arc<Journal>>> for Capture {
+    fn from(journal: Option<Arc<Journal>>) -> Self {
+        journal.map_or(Self::Nothing, Self::Notes)
     }
 }
 

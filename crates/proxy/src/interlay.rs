@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use family::Protocol;
-use journal::Journal;
 use routing::RoutingTable;
 
-use crate::config::{InterlayConfig, Upstreams};
+use crate::config::{Capture, InterlayConfig, Upstreams};
 use crate::error::ProxyError;
 use crate::handle::InterlayHandle;
 use crate::shard;
@@ -22,8 +21,8 @@ pub struct Interlay;
 
 impl Interlay {
     /// Listens and serves until drained. `table` may be shared with others; publishing through
-    /// any handle changes it for all of them. Without a journal nothing is captured, whatever
-    /// the table says.
+    /// any handle changes it for all of them. With [`Capture::Nothing`] nothing is captured,
+    /// whatever the table says.
     ///
     /// # Errors
     /// When the address cannot be bound, a thread cannot be started, or the TLS settings of an
@@ -33,7 +32,7 @@ impl Interlay {
         protocol: P,
         upstreams: &Upstreams,
         table: Arc<ArcSwap<RoutingTable>>,
-        journal: Option<Arc<Journal>>,
+        capture: impl Into<Capture>,
     ) -> Result<InterlayHandle, ProxyError> {
         let asked = config.listen;
         let fail = |source| ProxyError::Listen { address: asked, source };
@@ -54,7 +53,7 @@ impl Interlay {
         };
         let classes = protocol.classes();
         let Parts { shared, inboxes } =
-            Shared::build(config, address, upstreams, table, journal, shards, classes, tls)?;
+            Shared::build(config, address, upstreams, table, capture.into(), shards, classes, tls)?;
         let mut listener = Some(listener);
         for (index, inbox) in inboxes.into_iter().enumerate() {
             shard::start(index, Arc::clone(&protocol), Arc::clone(&shared), inbox, listener.take())

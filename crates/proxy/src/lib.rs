@@ -19,7 +19,7 @@ mod shard;
 mod shared;
 mod stats;
 
-pub use config::{InterlayConfig, Limits, ProxyProtocol, Upstreams};
+pub use config::{Capture, InterlayConfig, Limits, ProxyProtocol, Upstreams};
 pub use error::ProxyError;
 pub use handle::InterlayHandle;
 pub use interlay::Interlay;

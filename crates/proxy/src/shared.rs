@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use routing::RoutingTable;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::config::{InterlayConfig, Upstreams};
+use crate::config::{Capture, InterlayConfig, Upstreams};
 use crate::counters::ShardCounters;
 use crate::endpoint::Endpoint;
 use crate::error::ProxyError;
@@ -45,7 +45,10 @@ pub(crate) struct Shared {
     /// Rung after every published table and changed endpoint.
     changed: watch::Sender<u64>,
     endpoints: [ArcSwapOption<Endpoint>; 2],
+    /// Of families kept equal record by record.
     pub(crate) journal: Option<Arc<journal::Journal>>,
+    /// Of families followed by their log.
+    pub(crate) horizon: Option<Arc<journal::Horizon>>,
     pub(crate) counters: Box<[Mutex<ShardCounters>]>,
     shards: Box<[mpsc::Sender<Message>]>,
     stopping: AtomicBool,
@@ -77,13 +80,18 @@ impl Shared {
         address: SocketAddr,
         upstreams: &Upstreams,
         table: Arc<ArcSwap<RoutingTable>>,
-        journal: Option<Arc<journal::Journal>>,
+        capture: Capture,
         shards: usize,
         classes: &[&'static str],
         tls: TlsMaker,
     ) -> Result<Parts, ProxyError> {
         let (senders, inboxes) = (0..shards).map(|_| mpsc::channel(MESSAGES_MAX)).unzip();
         let senders: Vec<_> = senders;
+        let (journal, horizon) = match capture {
+            Capture::Nothing => (None, None),
+            Capture::Notes(journal) => (Some(journal), None),
+            Capture::Log(horizon) => (None, Some(horizon)),
+        };
         let shared = Self {
             config,
             address,
@@ -91,6 +99,7 @@ impl Shared {
             changed: watch::Sender::new(0),
             endpoints: [ArcSwapOption::empty(), ArcSwapOption::empty()],
             journal,
+            horizon,
             counters: (0..shards).map(|_| Mutex::new(ShardCounters::new(classes.len()))).collect(),
             shards: senders.into(),
             stopping: AtomicBool::new(false),

@@ -96,7 +96,7 @@ impl<P: Protocol> Shard<P> {
     }
 
     /// A connection with the worker's rights.
-    fn control_lane(self: &Rc<Self>, side: Side) -> Option<Rc<Lane<P>>> {
+    pub(super) fn control_lane(self: &Rc<Self>, side: Side) -> Option<Rc<Lane<P>>> {
         let endpoint = self.shared.endpoint(side)?;
         self.shared_lane(side, &self.protocol.worker(&endpoint.spec))
     }

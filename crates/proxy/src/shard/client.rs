@@ -59,6 +59,8 @@ pub(crate) struct Client<P: Protocol> {
     /// The journal's note of the request at the front, taken while its marker was awaited.
     pub(crate) noted: RefCell<Option<Noted>>,
     pub(crate) gated: RefCell<VecDeque<Gated>>,
+    /// When the authority last told it something.
+    pub(crate) told: Cell<Option<Instant>>,
     /// Flush what is owed, then close.
     pub(crate) closing: Cell<bool>,
     /// The connection is over.
@@ -144,6 +146,7 @@ impl<P: Protocol> Client<P> {
             again: RefCell::default(),
             noted: RefCell::default(),
             gated: RefCell::default(),
+            told: Cell::new(None),
             closing: Cell::new(false),
             dead: Cell::new(false),
             ended: Cell::new(false),

@@ -167,8 +167,14 @@ impl<P: Protocol> Shard<P> {
     }
 
     fn measure_lag(&self, now: Instant) {
-        let Some(journal) = &self.shared.journal else { return };
-        let lag = journal.oldest().map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let authority = self.shared.table().authority.default;
+        let lag = match (&self.shared.journal, &self.shared.horizon) {
+            (Some(journal), _) => {
+                journal.oldest().map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
+            }
+            (_, Some(horizon)) => horizon.behind(authority, now),
+            _ => return,
+        };
         self.lag_ms.set(u32::try_from(lag.as_millis()).unwrap_or(u32::MAX));
         if self.shared.degraded() {
             let bound = Duration::from_millis(self.shared.table().target_timeout_ms.into());

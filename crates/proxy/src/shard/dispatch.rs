@@ -176,7 +176,8 @@ impl<P: Protocol> Shard<P> {
             true => client.session.borrow().touches(request, raw),
             false => (Touches::Nothing, false),
         };
-        let unsettled = request.access == Access::Read && split && self.unsettled(&touches);
+        let unsettled =
+            request.access == Access::Read && split && self.unsettled(client, authority, &touches);
         let keys: Vec<Key>;
         let verdict = {
             self.refresh_facts(client);
@@ -205,10 +206,10 @@ impl<P: Protocol> Shard<P> {
                     Touches::Keys(touches) => touches.into_iter().map(|t| t.key).collect(),
                     _ => Vec::new(),
                 };
-                let noted = capture && table.writes != WritePolicy::BestEffort;
+                let kept = capture && table.writes != WritePolicy::BestEffort;
                 Decision::Go(Plan {
                     side,
-                    capture: noted
+                    capture: kept
                         && (anything || !keys.is_empty())
                         && self.shared.journal.is_some(),
                     compare,
@@ -219,13 +220,20 @@ impl<P: Protocol> Shard<P> {
                     secondary: request.access == Access::Read
                         && side != authority
                         && table.authority.moved.is_empty(),
-                    gate: noted && table.writes == WritePolicy::BothRequired,
+                    gate: kept
+                        && request.access == Access::Write
+                        && table.writes == WritePolicy::BothRequired,
                 })
             }
         }
     }
 
-    fn unsettled(&self, touches: &Touches) -> bool {
+    /// Whether the secondary may lack what this read has to see: what was written to the records
+    /// it touches, or, where the log is followed, anything this client was told of.
+    fn unsettled(&self, client: &Client<P>, authority: Side, touches: &Touches) -> bool {
+        if let Some(horizon) = &self.shared.horizon {
+            return client.told.get().is_some_and(|at| !horizon.is_settled(authority, at));
+        }
         let Some(journal) = &self.shared.journal else { return false };
         match touches {
             Touches::Nothing => false,

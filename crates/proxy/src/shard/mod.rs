@@ -16,6 +16,7 @@ mod dispatch;
 mod gate;
 mod lane;
 mod lane_io;
+mod marks;
 mod outcome;
 mod reply;
 mod stream;
@@ -37,6 +38,7 @@ use crate::config::Limits;
 use crate::counters::ShardCounters;
 use crate::shared::{Message, Shared};
 use client::Client;
+use gate::Wanted;
 use lane::{Failure, Lane};
 
 /// How often gauges are taken and limits of time are looked at.
@@ -79,6 +81,8 @@ pub(crate) struct Shard<P: Protocol> {
     pub(crate) now: Cell<Instant>,
     /// Writes sent and not settled.
     pub(crate) writes: Cell<usize>,
+    /// Questions about where logs stand.
+    pub(crate) marks: marks::Marks,
     /// Rung when a write is settled.
     pub(crate) quiet: Notify,
     buffered: Cell<usize>,
@@ -102,6 +106,7 @@ impl<P: Protocol> Shard<P> {
             all_lanes: RefCell::default(),
             now: Cell::new(Instant::now()),
             writes: Cell::new(0),
+            marks: marks::Marks::default(),
             quiet: Notify::new(),
             buffered: Cell::new(0),
             healthy: Default::default(),
@@ -184,18 +189,34 @@ impl<P: Protocol> Shard<P> {
     }
 
     /// Whether a change needs no waiting: the secondary has it, or nobody waits for it now.
-    pub(crate) fn is_copied(&self, settlement: &Settlement) -> bool {
+    fn is_there(&self, wanted: &Wanted) -> bool {
         self.shared.degraded()
-            || self.shared.journal.as_ref().is_none_or(|j| j.is_copied(settlement))
+            || match wanted {
+                Wanted::Records(settlement) => {
+                    self.shared.journal.as_ref().is_none_or(|j| j.is_copied(settlement))
+                }
+                Wanted::Log(..) => false,
+            }
     }
 
     /// Waits until the secondary has a change; gives up at `until` and for all others too.
-    pub(crate) async fn copied(&self, settlement: Settlement, until: tokio::time::Instant) {
-        let Some(journal) = self.shared.journal.clone() else { return };
+    async fn there(&self, wanted: Wanted, until: tokio::time::Instant) {
         if self.shared.degraded() {
             return;
         }
-        let in_time = tokio::time::timeout_at(until, journal.copied(settlement)).await.is_ok();
+        let (journal, horizon) = (self.shared.journal.clone(), self.shared.horizon.clone());
+        let come = async {
+            match (wanted, journal, horizon) {
+                (Wanted::Records(settlement), Some(journal), _) => journal.copied(settlement).await,
+                (Wanted::Log(side, mark), _, Some(horizon)) => {
+                    let offset = mark.await.ok()?;
+                    horizon.reached(side, offset).await;
+                }
+                _ => {}
+            }
+            Some(())
+        };
+        let in_time = matches!(tokio::time::timeout_at(until, come).await, Ok(Some(())));
         let mut counters = self.counters();
         if in_time {
             counters.numbers.secondary_waits += 1;

@@ -22,6 +22,8 @@ pub(crate) enum Mode {
     Forward,
     /// Kept until it is whole.
     Collect,
+    /// Passed on as it comes but for what promises the client that its changes are made.
+    Guard,
     /// Not wanted.
     Drop,
 }
@@ -119,15 +121,22 @@ impl<P: Protocol> Lane<P> {
                     }
                 }
             }
-            Mode::Forward => match run {
-                Some(run) if self.is_head(&run.client) => run.bytes.end = bytes.end,
-                _ => {
+            Mode::Guard if frame.tail => {
+                self.partial.borrow_mut().extend_from_slice(&data[bytes.clone()])
+            }
+            Mode::Guard => {
+                // What came before was not the end: it promised nothing that is not taken back
+                // by an error, and is not waited for.
+                let tail = self.partial.take();
+                if !tail.is_empty() {
                     self.flush(data, run);
                     if let Some(client) = self.head_client() {
-                        *run = Some(Run { client, bytes: bytes.clone() });
+                        client.deliver(&tail);
                     }
                 }
-            },
+                self.forward(data, bytes.clone(), run);
+            }
+            Mode::Forward => self.forward(data, bytes.clone(), run),
         }
         if let Some(comparison) = self.owed.borrow().front().and_then(|o| o.comparison.clone()) {
             comparison.feed(self.side, &data[bytes.clone()]);
@@ -138,13 +147,38 @@ impl<P: Protocol> Lane<P> {
         }
         let Some(owed) = self.owed.borrow_mut().pop_front() else { return };
         let whole = start && frame.end;
-        if self.mode.get() == Mode::Collect {
+        if self.mode.get() == Mode::Guard {
+            self.flush(data, run);
+            let tail = self.partial.take();
+            if let Sink::Client(client) = &owed.sink {
+                match frame.open {
+                    true => client.deliver(&tail),
+                    false => client.gate_log(tail, self.side),
+                }
+            }
+            self.finish(owed, None);
+        } else if self.mode.get() == Mode::Collect {
             self.flush(data, run);
             let partial = self.partial.take();
             let reply = if whole { &data[bytes.clone()] } else { &partial[..] };
             self.finish(owed, Some(reply));
         } else {
             self.finish(owed, None);
+        }
+    }
+
+    /// Passes bytes on to the client at the head, neighbours in one write.
+    fn forward(self: &Rc<Self>, data: &[u8], bytes: Range<usize>, run: &mut Option<Run<P>>) {
+        match run {
+            Some(run) if self.is_head(&run.client) && run.bytes.end == bytes.start => {
+                run.bytes.end = bytes.end;
+            }
+            _ => {
+                self.flush(data, run);
+                if let Some(client) = self.head_client() {
+                    *run = Some(Run { client, bytes });
+                }
+            }
         }
     }
 
@@ -170,8 +204,11 @@ impl<P: Protocol> Lane<P> {
                 if head.ticket.is_some() {
                     self.settles.set(client.session.borrow().settles(head.class, bytes));
                 }
-                if head.flags.inspect || head.flags.gate || client.is_unblocked() {
+                let log = self.shard.shared.horizon.is_some();
+                if head.flags.inspect || client.is_unblocked() || head.flags.gate && !log {
                     Mode::Collect
+                } else if head.flags.gate {
+                    Mode::Guard
                 } else if head.flags.suppress {
                     Mode::Drop
                 } else {
@@ -200,6 +237,9 @@ impl<P: Protocol> Lane<P> {
                     self.shard.write_done();
                 }
                 let settlement = settlement.filter(|s| flags.gate && !s.is_empty());
+                if self.side == self.shard.shared.table_cell().load().authority.default {
+                    client.told.set(Some(now));
+                }
                 client.answered(class, flags, reply, settlement);
             }
             Sink::Comparison => {}
@@ -265,7 +305,7 @@ impl<P: Protocol> Lane<P> {
         self.thin_out();
         *self.stalled.borrow_mut() = None;
         // The head's reply may have been passed on in part.
-        let cut = self.mode.get() == Mode::Forward && self.begun.get();
+        let cut = matches!(self.mode.get(), Mode::Forward | Mode::Guard) && self.begun.get();
         let owed = self.owed.take();
         let mut unknown = Vec::new();
         for (index, owed) in owed.into_iter().enumerate() {
