@@ -90,8 +90,8 @@ pub trait Follow: Send + Sync + 'static {
     /// Called while no side is being written to: makes equal on the other side what no log
     /// carries (sequences). Nothing on the other side ever decreases by it.
     async fn carry(&self) -> Result<(), PortError>;
-    /// How much of its log the followed side keeps for us.
-    async fn retained(&self) -> Result<Retained, PortError>;
+    /// How much of its log the followed side keeps for us; `None` when nothing is captured.
+    async fn retained(&self) -> Result<Option<Retained>, PortError>;
     /// Gives the capture up for good. Fine when there is none.
     async fn release(&self) -> Result<(), PortError>;
 }
