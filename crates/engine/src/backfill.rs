@@ -20,6 +20,7 @@ use crate::parts::Filter;
 use crate::progress::Fill;
 use crate::scan::Scan;
 use crate::status::{BackfillStatus, WorkState};
+use crate::stream;
 use crate::zoo::Bug;
 
 /// A frontier is stored at most this often (and always at the end of a dataset): a store that
@@ -68,11 +69,36 @@ impl Backfill {
         self.paused.send_replace(paused);
     }
 
+    /// Whether an operator wants it to wait.
+    pub(crate) fn paused(&self) -> watch::Receiver<bool> {
+        self.paused.subscribe()
+    }
+
+    /// Counts from the beginning, of what is to be copied.
+    pub(crate) fn replace(&self, fills: BTreeMap<Dataset, Fill>) {
+        self.state.lock().fills = fills;
+    }
+
+    /// More records of a dataset are there.
+    pub(crate) fn progressed(&self, dataset: &Dataset, records: u64) {
+        self.state.lock().fills.entry(dataset.clone()).or_default().records_done += records;
+    }
+
+    /// Everything is there.
+    pub(crate) fn all_done(&self) -> BTreeMap<Dataset, Fill> {
+        let mut state = self.state.lock();
+        for fill in state.fills.values_mut() {
+            fill.done = true;
+            fill.records_total = fill.records_done;
+        }
+        state.fills.clone()
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.state.lock().work == WorkState::Done
     }
 
-    fn say(&self, note: String) {
+    pub(crate) fn say(&self, note: String) {
         self.state.lock().note = note;
     }
 
@@ -164,7 +190,11 @@ async fn run(engine: Arc<Engine>) {
     engine.backfill.state.lock().began = Some((Instant::now(), from));
     let mut failures = 0;
     loop {
-        match fill_all(&engine).await {
+        let filled = match engine.streams {
+            Some(_) => stream::fill_all(&engine).await,
+            None => fill_all(&engine).await,
+        };
+        match filled {
             Ok(()) => break,
             Err(error @ EngineError::Refused { .. }) => {
                 let mut state = engine.backfill.state.lock();

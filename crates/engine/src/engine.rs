@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use family::{Database, Feed, PortError, Trouble};
 use journal::{Bucket, Cause};
-use model::{Dataset, Divergence, DivergenceState, Key, Side};
+use model::{Divergence, DivergenceState, Key, Side};
 use parking_lot::Mutex;
 use routing::RoutingTable;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock, watch};
@@ -22,12 +22,14 @@ use crate::parts::{Filter, Parts};
 use crate::progress::ProgressError;
 use crate::recheck::Recheck;
 use crate::sampler::Meter;
+use crate::scope::{RepairPlan, RepairScope, VerifyScope};
 use crate::side::SideState;
 use crate::status::{Drained, InStep, NotDrained, Status, Totals};
+use crate::stream::Streams;
 use crate::throttle::Throttler;
 use crate::verify::Verify;
 use crate::zoo::Bug;
-use crate::{copier, decide, feed, marks, recheck, sampler, start, verify};
+use crate::{copier, decide, feed, marks, recheck, sampler, start, stream, verify};
 
 /// How long a shutdown waits for batches in hand before it abandons them.
 const GRACE: Duration = Duration::from_secs(5);
@@ -50,6 +52,8 @@ pub struct Engine {
     pub(crate) recheck: Recheck,
     pub(crate) verify: Verify,
     pub(crate) ledger: Ledger,
+    /// Of a family that is followed by its transactions.
+    pub(crate) streams: Option<Streams>,
     store_error: Mutex<Option<String>>,
     started: AtomicBool,
     pub(crate) stop: CancellationToken,
@@ -100,54 +104,20 @@ impl Counters {
 /// new authority is published; dropping it lets the copiers go on, under the new table.
 pub struct Hold {
     _gate: OwnedRwLockWriteGuard<()>,
+    engine: Arc<Engine>,
 }
 
 impl Hold {
-    pub(crate) const fn new(gate: OwnedRwLockWriteGuard<()>) -> Self {
-        Self { _gate: gate }
+    pub(crate) const fn new(gate: OwnedRwLockWriteGuard<()>, engine: Arc<Engine>) -> Self {
+        Self { _gate: gate, engine }
     }
 }
 
-/// What to compare.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VerifyScope {
-    /// Everything the filter moves.
-    All,
-    /// Open divergences and keys that looked suspicious since.
-    Suspects,
-    /// One dataset.
-    Dataset(Dataset),
-}
-
-/// What to repair.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RepairScope {
-    /// These records, whatever the ledger says of them.
-    Keys(Vec<Key>),
-    /// Every open divergence.
-    All,
-}
-
-/// What a repair did, or would do.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RepairPlan {
-    /// Each record.
-    pub records: Vec<RepairStep>,
-    /// How many of them are removals on the secondary.
-    pub removals: usize,
-    /// Whether it was done.
-    pub done: bool,
-}
-
-/// One record of a repair, values masked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepairStep {
-    /// Which record.
-    pub key: Key,
-    /// What the secondary has now, and loses.
-    pub before: String,
-    /// What the authority has, and the secondary gets.
-    pub after: String,
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // Under the table that is published now.
+        self.engine.set_modes();
+    }
 }
 
 impl Engine {
@@ -168,6 +138,7 @@ impl Engine {
             recheck: Recheck::new(),
             verify: Verify::new(),
             ledger: Ledger::default(),
+            streams: Streams::of(parts.family.road()),
             store_error: Mutex::default(),
             started: AtomicBool::new(false),
             stop: CancellationToken::new(),
@@ -186,6 +157,20 @@ impl Engine {
         }
         let durable = self.parts.progress.load().await?;
         self.restore(&durable);
+        if self.streams.is_some() {
+            self.spawn(stream::run(Arc::clone(self)));
+        } else {
+            self.start_copiers();
+        }
+        self.spawn(start::prologue(Arc::clone(self), durable));
+        self.spawn(sampler::run(Arc::clone(self)));
+        self.spawn(sampler::heal(Arc::clone(self), Side::Source));
+        self.spawn(sampler::heal(Arc::clone(self), Side::Target));
+        self.spawn(verify::audit(Arc::clone(self)));
+        Ok(())
+    }
+
+    fn start_copiers(self: &Arc<Self>) {
         for part in 0..self.parts.journal.copiers() {
             let (engine, abandon) = (Arc::clone(self), self.abandon.clone());
             self.tasks.spawn(async move {
@@ -195,15 +180,9 @@ impl Engine {
                 }
             });
         }
-        self.spawn(start::prologue(Arc::clone(self), durable));
         self.spawn(marks::run(Arc::clone(self)));
         self.spawn(recheck::run(Arc::clone(self)));
-        self.spawn(sampler::run(Arc::clone(self)));
-        self.spawn(sampler::heal(Arc::clone(self), Side::Source));
-        self.spawn(sampler::heal(Arc::clone(self), Side::Target));
         self.spawn(feed::cover_unnamed_writes(Arc::clone(self)));
-        self.spawn(verify::audit(Arc::clone(self)));
-        Ok(())
     }
 
     /// Stops every worker, letting batches in hand end within five seconds. The journal keeps
@@ -229,19 +208,30 @@ impl Engine {
     /// Opens a side's change feed and keeps it open. Every change that begins after this returns
     /// is seen. Fine when it is open already.
     pub async fn open_feed(self: &Arc<Self>, side: Side) -> Result<(), EngineError> {
-        self.feed_open(side).await
+        match self.streams {
+            Some(_) => self.stream_open(side).await,
+            None => self.feed_open(side).await,
+        }
     }
 
-    /// Closes a side's change feed.
+    /// Closes a side's change feed. A followed log goes on being read as long as it is captured
+    /// ([`Engine::release`]): whoever writes where nobody should is to be seen.
     pub async fn close_feed(&self, side: Side) {
-        self.feed_close(side).await;
+        if self.streams.is_none() {
+            self.feed_close(side).await;
+        }
+    }
+
+    /// Gives up for good what is kept of each side's log for us. Fine when nothing is.
+    pub async fn release(&self) -> Result<(), EngineError> {
+        self.stream_release().await
     }
 
     /// Waits until every change made on a side before this call has reached the journal.
     pub async fn feed_fence(&self, side: Side, deadline: Duration) -> Result<(), EngineError> {
         let attempts = async {
             let mut failures = 0;
-            while !self.fence_once(side).await {
+            while !self.passed(side).await {
                 failures += 1;
                 tokio::time::sleep(self.delay(failures)).await;
             }
@@ -299,7 +289,7 @@ impl Engine {
 
     /// Waits until nothing is dirty or in flight and stops the copiers at that instant.
     pub async fn drain_and_hold(
-        &self,
+        self: &Arc<Self>,
         deadline: Duration,
     ) -> Result<(Drained, Hold), Box<NotDrained>> {
         self.drained_and_held(deadline).await.map_err(Box::new)

@@ -58,7 +58,7 @@ impl FeedSlot {
         self.inner.lock().lost
     }
 
-    fn say(&self, state: FeedState) {
+    pub(crate) fn say(&self, state: FeedState) {
         self.inner.lock().state = Some(state);
     }
 

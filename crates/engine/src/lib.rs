@@ -8,7 +8,8 @@
 //! Layout: `parts` and `progress` are what it is given, `status` and `report` what it says,
 //! `engine` the door. `decide` and `throttle` hold the pure rules; `start`, `copier`, `feed`,
 //! `backfill` (with `scan`), `recheck`, `marks`, `verify` (with `ledger`) and `sampler` are loops
-//! around them; `side` is what is known of a side.
+//! around them; `side` is what is known of a side. `stream` is the other road: whole transactions,
+//! applied by their family in the order in which they were committed.
 
 mod backfill;
 mod copier;
@@ -24,19 +25,22 @@ mod recheck;
 mod report;
 mod sampler;
 mod scan;
+mod scope;
 mod side;
 mod start;
 mod status;
+mod stream;
 mod throttle;
 mod verify;
 mod zoo;
 
-pub use engine::{Engine, Hold, RepairPlan, RepairScope, RepairStep, VerifyScope};
+pub use engine::{Engine, Hold};
 pub use error::EngineError;
 pub use parts::{Config, DIVERGENCES_MAX, EXISTING_MAX, Filter, KeyFilter, PARKED_MAX, Parts};
 pub use progress::{Durable, Fill, MemoryProgress, Progress, ProgressError, SideFacts, Verified};
+pub use scope::{RepairPlan, RepairScope, RepairStep, VerifyScope};
 pub use status::{
-    BackfillStatus, BreakerState, Drained, FeedState, InStep, NotDrained, RecheckStatus,
+    BackfillStatus, BreakerState, Drained, FeedState, InStep, LogStatus, NotDrained, RecheckStatus,
     SideStatus, Status, Throttle, Totals, Undo, VerifyStatus, WorkState,
 };
 #[cfg(feature = "zoo")]

@@ -1,11 +1,12 @@
 //! What an engine is made of, and its bounds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use family::{Database, Family};
-use journal::Journal;
+use journal::{Horizon, Journal};
 use model::{ConflictPolicy, Dataset, Key};
 use routing::RoutingTable;
 
@@ -31,6 +32,9 @@ pub struct Parts {
     pub table: Arc<ArcSwap<RoutingTable>>,
     /// What may differ. Built with the markers that are durable.
     pub journal: Arc<Journal>,
+    /// How far each side's log is on the other, of a family that is followed by its
+    /// transactions. Shared with interlays.
+    pub horizon: Arc<Horizon>,
     /// What outlives the process.
     pub progress: Arc<dyn Progress>,
     /// Bounds and choices.
@@ -40,6 +44,12 @@ pub struct Parts {
 /// Bounds and choices. `Default` is what an operator gets without saying anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// Names what is ours on the servers: the migration's id.
+    pub run: String,
+    /// The family's own options.
+    pub options: BTreeMap<String, String>,
+    /// Parts of history copied at a time, where whole transactions are followed.
+    pub fills: usize,
     /// The rule that partitions keys into tenants; `None` when the migration does not.
     pub tenant_rule: Option<String>,
     /// What happens to records that exist on the target before our first copy.
@@ -86,6 +96,9 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            run: String::new(),
+            options: BTreeMap::new(),
+            fills: 4,
             tenant_rule: None,
             conflict: ConflictPolicy::Fail,
             batch_max: 64,

@@ -1,5 +1,6 @@
 //! Draining, being in step, and the status snapshot.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::Side;
@@ -33,6 +34,9 @@ impl Engine {
     }
 
     pub(crate) async fn drained(&self, deadline: Duration) -> Result<Drained, NotDrained> {
+        if self.streams.is_some() {
+            return self.stream_drained(deadline).await;
+        }
         let began = Instant::now();
         loop {
             let changed = self.parts.journal.changed();
@@ -49,21 +53,24 @@ impl Engine {
     }
 
     pub(crate) async fn drained_and_held(
-        &self,
+        self: &Arc<Self>,
         deadline: Duration,
     ) -> Result<(Drained, Hold), NotDrained> {
+        if self.streams.is_some() {
+            return self.stream_held(deadline).await;
+        }
         let began = Instant::now();
         loop {
             let drained = self.drained(deadline.saturating_sub(began.elapsed())).await?;
             let left = deadline.saturating_sub(began.elapsed()).max(Duration::from_millis(1));
-            let gate = std::sync::Arc::clone(&self.gate).write_owned();
+            let gate = Arc::clone(&self.gate).write_owned();
             let Ok(gate) = tokio::time::timeout(left, gate).await else {
                 return Err(self.not_drained());
             };
             // Something may have come between the look and the gate.
             if self.is_drained() {
                 let drained = Drained { took: began.elapsed(), ..drained };
-                return Ok((drained, Hold::new(gate)));
+                return Ok((drained, Hold::new(gate, Arc::clone(self))));
             }
         }
     }
@@ -87,11 +94,17 @@ impl Engine {
     }
 
     fn oldest_age(&self) -> Option<Duration> {
+        if self.streams.is_some() {
+            return self.log_age();
+        }
         let oldest = self.parts.journal.oldest()?;
         Some(Instant::now().saturating_duration_since(Instant::from_std(oldest)))
     }
 
     pub(crate) fn step(&self) -> InStep {
+        if self.streams.is_some() {
+            return self.stream_step();
+        }
         let mut reasons = Vec::new();
         let mut against = |word, why: String| reasons.push((word, why));
         let journal = &self.parts.journal;
@@ -140,6 +153,9 @@ impl Engine {
     }
 
     fn undo(&self) -> Undo {
+        if self.streams.is_some() {
+            return self.undo_of_log();
+        }
         let depth = self.parts.journal.depth();
         let behind = depth.live + depth.in_flight;
         let rate = self.meter.read().copied_per_second;
@@ -173,6 +189,7 @@ impl Engine {
             divergences_dropped: self.ledger.dropped(),
             parked: self.parts.journal.parked(PARKED_SHOWN),
             undo: self.undo(),
+            log: self.log_status(),
             store_error: self.store_error(),
         }
     }

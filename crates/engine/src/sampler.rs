@@ -133,6 +133,11 @@ pub(crate) async fn heal(engine: Arc<Engine>, side: Side) {
 /// A sentence for work that is outstanding and does not move.
 pub(crate) fn stalled(engine: &Engine) -> Option<String> {
     let idle = engine.meter.read().progressed.elapsed();
+    if engine.streams.is_some() {
+        let waits = engine.log_status().is_some_and(|log| log.head > log.applied);
+        let held = waits && idle >= engine.parts.config.stall_after;
+        return held.then(|| format!("EXO-ENG-007: {}", engine.stream_cause()));
+    }
     let depth = engine.parts.journal.depth();
     if idle < engine.parts.config.stall_after || depth.live + depth.bulk == 0 {
         return None;

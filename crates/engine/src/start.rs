@@ -26,6 +26,11 @@ impl Engine {
         self.backfill.restore(&durable.fills);
         self.ledger.restore(&durable.divergences);
         self.verify.restore(durable.verified.clone());
+        if self.streams.is_some() {
+            // Nothing is noted here: the log keeps what happened meanwhile.
+            self.parts.journal.set_uncertain(false);
+            return;
+        }
         // Before anybody can ask: what was marked is uncertain until it was looked at.
         let marked = self.parts.journal.markers().set_buckets();
         if self.parts.config.has(Bug::SkipRecheck) {
@@ -45,7 +50,8 @@ impl Engine {
             }
             std::mem::replace(&mut *known, incarnation.to_owned())
         };
-        if !before.is_empty() {
+        // Of a log the stream itself tells whether it is still the one it was.
+        if !before.is_empty() && self.streams.is_none() {
             self.gap(side, Doubt::Replaced, "the server restarted, failed over or was replaced");
         }
         self.save_side(side).await;
@@ -84,6 +90,8 @@ async fn prepare(engine: &Arc<Engine>, counted: bool) -> Result<(), EngineError>
             }
         }
     }
+    // Where transactions are followed the family looks at what is there before it copies.
+    let counted = counted || engine.streams.is_some();
     if !counted && engine.parts.config.conflict != ConflictPolicy::Overwrite {
         census(engine).await?;
     }

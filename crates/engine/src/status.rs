@@ -46,8 +46,25 @@ pub struct Status {
     pub parked: Vec<(Key, Parked)>,
     /// What an undo would mean now.
     pub undo: Undo,
+    /// How far the authority's log is on the other side, where whole transactions are followed.
+    pub log: Option<LogStatus>,
     /// The store refuses to keep progress; the last message.
     pub store_error: Option<String>,
+}
+
+/// How far the authority's log is on the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogStatus {
+    /// Where the log stood when it was last asked.
+    pub head: u64,
+    /// Everything up to here is durable on the other side.
+    pub applied: u64,
+    /// Transactions applied since the process began.
+    pub transactions: u64,
+    /// Records changed by them.
+    pub changes: u64,
+    /// Bytes of log that the source and the target keep for us, by [`model::Side::index`].
+    pub retained: [Option<family::Retained>; 2],
 }
 
 /// Whether the secondary can take over now. `reasons` is empty exactly when it is in step.

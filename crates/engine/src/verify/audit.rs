@@ -37,28 +37,30 @@ pub(crate) async fn audit(engine: Arc<Engine>) {
             pause(&engine).await;
             continue;
         }
-        let journal = &engine.parts.journal;
-        let (busy, still): (Vec<_>, Vec<_>) = keys.into_iter().partition(|k| journal.is_busy(k));
-        let later = match comparer.digests(&still).await {
+        let later = match comparer.at_rest(&keys).await {
             Ok(pairs) => {
-                let (same, differ): (Vec<_>, Vec<_>) =
-                    still.into_iter().zip(pairs).partition(|(_, [a, b])| a == b);
-                for (key, _) in &same {
-                    differed.remove(key);
+                let (mut busy, mut differ) = (Vec::new(), Vec::new());
+                for (key, pair) in keys.into_iter().zip(pairs) {
+                    match pair {
+                        None => busy.push(key),
+                        Some([a, b]) if a != b => differ.push(key),
+                        Some(_) => {
+                            differed.remove(&key);
+                        }
+                    }
                 }
                 // A change may have come and gone between the two reads: only a difference that
                 // is found twice at rest is somebody else's.
-                let (again, foreign): (Vec<_>, Vec<_>) = differ
-                    .into_iter()
-                    .map(|(key, _)| key)
-                    .partition(|key| journal.is_busy(key) || differed.insert(key.clone()));
+                let (again, foreign): (Vec<_>, Vec<_>) = differ.into_iter().partition(|key| {
+                    engine.parts.journal.is_busy(key) || differed.insert(key.clone())
+                });
                 for key in &foreign {
                     differed.remove(key);
                 }
-                overwrite(&engine, foreign);
-                busy.into_iter().chain(again).collect::<Vec<_>>()
+                let lost = overwrite(&engine, foreign).await;
+                busy.into_iter().chain(again).chain(lost).collect::<Vec<_>>()
             }
-            Err(_) => busy.into_iter().chain(still).collect(),
+            Err(_) => keys,
         };
         let wait = !later.is_empty();
         give_back(&engine, later);
@@ -93,9 +95,10 @@ fn give_back(engine: &Engine, keys: Vec<Key>) {
     state.auditing = 0;
 }
 
-fn overwrite(engine: &Engine, keys: Vec<Key>) {
+/// Returns what could not be written and has to be looked at again.
+async fn overwrite(engine: &Engine, keys: Vec<Key>) -> Vec<Key> {
     if keys.is_empty() {
-        return;
+        return keys;
     }
     engine.totals.foreign.fetch_add(keys.len() as u64, Ordering::Relaxed);
     let first = engine.parts.family.show_key(&keys[0]);
@@ -105,5 +108,12 @@ fn overwrite(engine: &Engine, keys: Vec<Key>) {
         first,
         "somebody else writes to the secondary"
     );
+    if engine.streams.is_some() {
+        return match engine.stream_repair(&keys).await {
+            Ok(()) => Vec::new(),
+            Err(_) => keys,
+        };
+    }
     engine.parts.journal.stale(keys, Lane::Bulk, Cause::Scan, None, Instant::now().into_std());
+    Vec::new()
 }

@@ -12,6 +12,14 @@ pub(crate) struct Comparer<'a> {
     source_lookup: Option<Box<dyn Writer>>,
 }
 
+impl Engine {
+    /// Whether a record is being changed or copied.
+    fn in_motion(&self, key: &Key) -> bool {
+        let journal = &self.parts.journal;
+        journal.is_busy(key) || journal.uncertain() || journal.anything_pending()
+    }
+}
+
 /// The digests of one record on source and target.
 pub(crate) type Pair = [Option<Digest>; 2];
 
@@ -46,6 +54,37 @@ impl<'a> Comparer<'a> {
             }
             answers => Err(self.lost(answers)),
         }
+    }
+
+    /// Digests of each key on one side.
+    pub(crate) async fn digests_of(
+        &mut self,
+        side: Side,
+        keys: &[Key],
+    ) -> Result<Vec<Option<Digest>>, PortError> {
+        self.connect().await?;
+        let Some(reader) = &mut self.readers[side.index()] else { return Err(short()) };
+        match self.engine.bounded(side, reader.digest(keys)).await {
+            Ok(digests) if digests.len() == keys.len() => Ok(digests),
+            answer => {
+                self.readers[side.index()] = None;
+                Err(answer.err().unwrap_or_else(short))
+            }
+        }
+    }
+
+    /// As [`Comparer::digests`], of keys at rest: `None` for one that may be changing.
+    pub(crate) async fn at_rest(&mut self, keys: &[Key]) -> Result<Vec<Option<Pair>>, PortError> {
+        let engine = self.engine;
+        if engine.streams.is_some() {
+            return engine.fenced_pairs(self, keys).await;
+        }
+        let before: Vec<bool> = keys.iter().map(|key| engine.in_motion(key)).collect();
+        let pairs = self.digests(keys).await?;
+        let looked = keys.iter().zip(pairs).zip(before);
+        Ok(looked
+            .map(|((key, pair), before)| (!before && !engine.in_motion(key)).then_some(pair))
+            .collect())
     }
 
     /// Masked descriptions of each key on source and target.

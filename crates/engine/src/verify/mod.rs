@@ -21,12 +21,14 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::engine::{Engine, VerifyScope};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::progress::Verified;
+use crate::scope::VerifyScope;
 use crate::status::{VerifyStatus, WorkState};
 
 pub(crate) use audit::audit;
+pub(crate) use compare::{Comparer, Pair};
 
 /// Keys that wait for an audit; more mean that a whole verify is required.
 const SUSPECTS: usize = 10_000;

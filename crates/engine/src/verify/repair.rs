@@ -7,8 +7,9 @@ use journal::{Cause, Lane};
 use model::Key;
 use tokio::time::Instant;
 
-use crate::engine::{Engine, RepairPlan, RepairScope, RepairStep, VerifyScope};
+use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::scope::{RepairPlan, RepairScope, RepairStep, VerifyScope};
 use crate::verify::compare::Comparer;
 
 /// Records described at once.
@@ -54,7 +55,7 @@ impl Engine {
             }
         }
         if !dry_run && !keys.is_empty() {
-            self.write_again(keys);
+            self.write_again(keys).await?;
             plan.done = true;
             self.verify_start(VerifyScope::Suspects).or_else(|error| match error {
                 // The verify that is under way looks at them too late or too early: it follows.
@@ -66,9 +67,16 @@ impl Engine {
     }
 
     /// The operator's decision explains an absence; the copier's lease and fence do the rest.
-    fn write_again(&self, keys: Vec<Key>) {
+    async fn write_again(&self, keys: Vec<Key>) -> Result<(), EngineError> {
         self.ledger.repairing(keys.iter().cloned());
+        if self.streams.is_some() {
+            for batch in keys.chunks(BATCH) {
+                self.stream_repair(batch).await?;
+            }
+            return Ok(());
+        }
         let now = Instant::now().into_std();
         self.parts.journal.stale(keys, Lane::Live, Cause::OwnWrite, None, now);
+        Ok(())
     }
 }

@@ -8,11 +8,12 @@ use model::{Divergence, DivergenceState, Key, Side};
 use tokio::time::Instant;
 
 use crate::decide::classify;
-use crate::engine::{Engine, VerifyScope};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::parts::DIVERGENCES_MAX;
 use crate::progress::Verified;
 use crate::scan::Scan;
+use crate::scope::VerifyScope;
 use crate::verify::compare::{Comparer, Pair};
 use crate::verify::name;
 
@@ -120,7 +121,7 @@ impl Run<'_> {
                 Side::Target => self.only_on_target(batch).await,
             };
             self.count(batch.len());
-            for (key, different) in self.look(batch).await {
+            for (key, different) in self.glance(batch).await {
                 if different.is_none_or(|different| different) {
                     self.look_again(key, 0);
                 }
@@ -158,29 +159,31 @@ impl Run<'_> {
             return Vec::new();
         }
         loop {
-            let before: Vec<bool> = keys.iter().map(|key| self.in_motion(key)).collect();
-            let pairs: Vec<Pair> = match self.comparer.digests(&keys).await {
-                Ok(pairs) => pairs,
-                Err(error) => {
-                    self.wait_after(&error.into()).await;
-                    continue;
+            match self.comparer.at_rest(&keys).await {
+                Ok(pairs) => {
+                    let differ = pairs.into_iter().map(|pair| pair.map(|[a, b]| a != b));
+                    return keys.into_iter().zip(differ).collect();
                 }
-            };
-            return keys
-                .into_iter()
-                .zip(pairs)
-                .zip(before)
-                .map(|((key, [a, b]), before)| {
-                    let moving = before || self.in_motion(&key);
-                    (key, (!moving).then_some(a != b))
-                })
-                .collect();
+                Err(error) => self.wait_after(&error.into()).await,
+            }
         }
     }
 
-    fn in_motion(&self, key: &Key) -> bool {
-        let journal = &self.engine.parts.journal;
-        journal.is_busy(key) || journal.uncertain() || journal.anything_pending()
+    /// As [`Self::look`], for the first time: what reads the same on both sides is done with,
+    /// and everything else is looked at again.
+    async fn glance(&mut self, keys: Vec<Key>) -> Vec<(Key, Option<bool>)> {
+        if self.engine.streams.is_none() || keys.is_empty() {
+            return self.look(keys).await;
+        }
+        loop {
+            match self.comparer.digests(&keys).await {
+                Ok(pairs) => {
+                    let equal = pairs.into_iter().map(|[a, b]| (a == b).then_some(false));
+                    return keys.into_iter().zip(equal).collect();
+                }
+                Err(error) => self.wait_after(&error.into()).await,
+            }
+        }
     }
 
     async fn rounds(&mut self) {
@@ -234,18 +237,22 @@ impl Run<'_> {
             };
             let mut changed = Vec::new();
             for ((key, pair), shown) in batch.iter().zip(pairs).zip(shown) {
-                if pair[0] == pair[1] || self.in_motion(key) {
+                let Some(pair) = pair.filter(|[a, b]| a != b) else {
                     self.result.unsettled += 1;
                     continue;
-                }
+                };
                 changed.extend(self.engine.ledger.found(self.divergence(key, pair, shown)));
             }
             self.save(&changed).await;
         }
     }
 
-    async fn evidence(&mut self, keys: &[Key]) -> Result<(Vec<Pair>, Vec<[String; 2]>), PortError> {
-        Ok((self.comparer.digests(keys).await?, self.comparer.describe(keys).await?))
+    async fn evidence(
+        &mut self,
+        keys: &[Key],
+    ) -> Result<(Vec<Option<Pair>>, Vec<[String; 2]>), PortError> {
+        let shown = self.comparer.describe(keys).await?;
+        Ok((self.comparer.at_rest(keys).await?, shown))
     }
 
     fn divergence(&self, key: &Key, pair: Pair, shown: [String; 2]) -> Divergence {

@@ -209,6 +209,7 @@ fn build(
         target: family.database(Side::Target, &tag),
         table: Arc::clone(table),
         journal: Arc::clone(journal),
+        horizon: Arc::new(journal::Horizon::new(std::time::Instant::now())),
         progress: progress.clone(),
         config: config.clone(),
     })
