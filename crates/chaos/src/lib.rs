@@ -7,7 +7,8 @@
 //!
 //! Layout: `servers` and `node` start processes, `dataset` seeds, `load` drives and records,
 //! `checkers` judge the record, `equality` compares two servers, `faults` breaks connections and
-//! `nemesis` scripts it all.
+//! `nemesis` scripts it all. Those are for Redis and its relatives; `postgres` has the same rooms
+//! for PostgreSQL.
 
 pub mod checkers;
 pub mod conn;
@@ -17,6 +18,7 @@ pub mod faults;
 pub mod load;
 pub mod nemesis;
 pub mod node;
+pub mod postgres;
 pub mod process;
 pub mod rng;
 pub mod servers;

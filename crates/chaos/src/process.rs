@@ -12,6 +12,8 @@ pub enum Signal {
     Term,
     /// As Ctrl-C does.
     Interrupt,
+    /// End at once (PostgreSQL: without a checkpoint).
+    Quit,
     /// Freeze it: sockets stay open, nothing answers.
     Stop,
     /// Let it run again.
@@ -23,6 +25,7 @@ impl Signal {
         match self {
             Self::Term => "TERM",
             Self::Interrupt => "INT",
+            Self::Quit => "QUIT",
             Self::Stop => "STOP",
             Self::Continue => "CONT",
         }
@@ -76,7 +79,12 @@ impl Process {
 
     /// SIGTERM, waits up to `limit`, then SIGKILL. Returns whether it ended by itself.
     pub fn terminate(&mut self, limit: Duration) -> io::Result<bool> {
-        self.signal(Signal::Term)?;
+        self.end_by(Signal::Term, limit)
+    }
+
+    /// Like [`Process::terminate`], asked by another signal.
+    pub fn end_by(&mut self, signal: Signal, limit: Duration) -> io::Result<bool> {
+        self.signal(signal)?;
         if self.wait(limit)?.is_some() {
             return Ok(true);
         }

@@ -35,7 +35,7 @@ impl Cluster {
         assert!(
             bin.join("postgres").is_file() && bin.join("initdb").is_file(),
             "no PostgreSQL server in {} (EXODUS_POSTGRES_BIN can name another place); \
-             install it with: scripts/setup --postgres",
+             install it with: scripts/setup",
             bin.display()
         );
         let dir = tempfile::tempdir().expect("a temporary directory");

@@ -1,7 +1,7 @@
 //! What a real server and another client say to each other, read by this crate: every byte in
 //! random cuts, every message looked into, and compared with what the client saw.
 //!
-//! Needs PostgreSQL 15 (`scripts/setup --postgres`). `EXODUS_POSTGRES_BIN` names the programs of
+//! Needs PostgreSQL 15 (`scripts/setup`). `EXODUS_POSTGRES_BIN` names the programs of
 //! another: sessions from 12 on, replication from 15 on, where 16 and later speak version 4.
 
 mod cluster;

@@ -1,0 +1,11 @@
+//! The same rooms for PostgreSQL: servers, data, a load with a ledger, checkers, equality.
+//!
+//! Constraints: as for the whole crate; servers are spoken to through `tokio-postgres` only, one
+//! blocking connection per thread.
+//!
+//! Layout: `servers` starts clusters, `conn` is the blocking client, `schema` makes every hard
+//! thing a database can hold.
+
+pub mod conn;
+pub mod schema;
+pub mod servers;

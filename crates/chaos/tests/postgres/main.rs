@@ -1,0 +1,5 @@
+//! PostgreSQL's rooms against real clusters.
+
+#![allow(clippy::unwrap_used, reason = "a test ends where it is surprised")]
+
+mod servers;
