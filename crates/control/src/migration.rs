@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use engine::{Engine, Progress};
-use family::EndpointSpec;
+use family::{EndpointSpec, Road};
 use journal::{Bucket, Journal, Markers};
 use model::{Epoch, Side};
-use proxy::Upstreams;
+use proxy::{Capture, Upstreams};
 use routing::RoutingTable;
 use store::Store;
 use workflow::{Node, Plan, RunState, table_for};
@@ -140,9 +140,12 @@ fn listen(
             .map_err(anyhow::Error::msg)
             .with_context(|| format!("EXO-CFG-006: interlay {}", section.name))?;
         let table = world.interlays.shared_table();
-        let journal = Some(Arc::clone(journal));
+        let capture = match world.plugin.family().road() {
+            Road::Records => Capture::Notes(Arc::clone(journal)),
+            Road::Transactions => Capture::Log(Arc::clone(&world.horizon)),
+        };
         let rule = document.strategy.tenants.as_ref().map(|t| t.rule.as_str());
-        let handle = world.plugin.bind(rule, config, &upstreams, table, journal)?;
+        let handle = world.plugin.bind(rule, config, &upstreams, table, capture)?;
         tracing::info!(migration = world.id, interlay = section.name,
             listen = %handle.local_addr(), "listening");
         world.interlays.add(handle);
@@ -223,6 +226,7 @@ async fn start_engine(world: &Arc<World>, journal: Arc<Journal>, progress: Arc<S
         target,
         table: world.interlays.shared_table(),
         journal,
+        horizon: Arc::clone(&world.horizon),
         progress,
         config: engine_config(&world.document.load()),
     });
@@ -236,8 +240,16 @@ async fn start_engine(world: &Arc<World>, journal: Arc<Journal>, progress: Arc<S
     let _beside = preflight::begin(world);
 }
 
+/// An option's value as a word.
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 fn engine_config(document: &Document) -> engine::Config {
     engine::Config {
+        run: document.migration.clone(),
+        options: document.options.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
+        fills: document.replay.copiers.max(1),
         tenant_rule: document.strategy.tenants.as_ref().map(|t| t.rule.clone()),
         conflict: document.backfill.conflict.0,
         batch_max: document.replay.batch_max,

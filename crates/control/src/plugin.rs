@@ -6,8 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use family::{EndpointSpec, Family};
-use journal::Journal;
-use proxy::{InterlayConfig, InterlayHandle, ProxyError, Upstreams};
+use proxy::{Capture, InterlayConfig, InterlayHandle, ProxyError, Upstreams};
 use routing::RoutingTable;
 use serde_json::Value;
 use workflow::FamilyCaps;
@@ -28,7 +27,7 @@ pub trait FamilyPlugin: Send + Sync + 'static {
         config: InterlayConfig,
         upstreams: &Upstreams,
         table: Arc<ArcSwap<RoutingTable>>,
-        journal: Option<Arc<Journal>>,
+        capture: Capture,
     ) -> Result<InterlayHandle, ProxyError>;
     /// Checks the family's own options of a config; a sentence per mistake.
     fn check_options(&self, options: &BTreeMap<String, Value>) -> Vec<String>;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use model::{Epoch, Side};
-use proxy::{InterlayConfig, InterlayHandle, Upstreams};
+use proxy::{Capture, InterlayConfig, InterlayHandle, Upstreams};
 use routing::RoutingTable;
 use serde_json::json;
 use workflow::{EvidenceKind, EvidenceOutcome, Fact};
@@ -74,6 +74,6 @@ fn shadow_of_target(world: &World) -> Result<InterlayHandle, String> {
     config.shards = 1;
     let table = RoutingTable::passthrough(Epoch(0), Side::Target);
     let table = Arc::new(ArcSwap::from_pointee(table));
-    let bound = world.plugin.bind(None, config, &Upstreams::one(spec), table, None);
+    let bound = world.plugin.bind(None, config, &Upstreams::one(spec), table, Capture::Nothing);
     bound.map_err(|e| e.to_string())
 }

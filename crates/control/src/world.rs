@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use engine::{Engine, Filter, Hold};
 use family::{Database, Probe};
+use journal::Horizon;
 use model::{Dataset, Key, Side};
 use parking_lot::Mutex;
 use store::{Batch, Store};
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub(crate) interlays: Interlays,
     pub(crate) workers: Workers,
     pub(crate) hold: Mutex<Option<Hold>>,
+    /// How far each side's log is on the other, where transactions are followed.
+    pub(crate) horizon: Arc<Horizon>,
     /// One at a time sets or lifts a fence on a side.
     pub(crate) fencing: [tokio::sync::Mutex<()>; 2],
     engine: watch::Sender<Option<Arc<Engine>>>,
@@ -93,6 +96,7 @@ impl World {
             interlays: made.interlays,
             workers: Workers::default(),
             hold: Mutex::default(),
+            horizon: Arc::new(Horizon::new(Instant::now())),
             fencing: Default::default(),
             engine: watch::channel(None).0,
             databases: [watch::channel(None).0, watch::channel(None).0],

@@ -57,6 +57,12 @@ impl Doer {
         let world = Arc::clone(&self.world);
         world.spawn(async move |world| {
             let mut left = Vec::new();
+            // What reads a log has to let go of it first.
+            if let Some(engine) = world.engine()
+                && let Err(error) = engine.release().await
+            {
+                left.push(format!("what is kept of the logs: {error}"));
+            }
             for side in [Side::Source, Side::Target] {
                 let fields = match clean(&world, side).await {
                     Ok(removed) => serde_json::json!({

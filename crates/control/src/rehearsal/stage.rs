@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use engine::{Engine, Filter, MemoryProgress, WorkState};
-use journal::{Journal, Markers};
+use journal::{Horizon, Journal, Markers};
 use model::{Dataset, Epoch, Side, Tenant, WritePolicy};
 use parking_lot::Mutex;
-use proxy::{InterlayConfig, InterlayHandle, Upstreams};
+use proxy::{Capture, InterlayConfig, InterlayHandle, Upstreams};
 use routing::RoutingTable;
 use tokio::task::JoinHandle;
 
@@ -65,6 +65,7 @@ impl Stage {
         };
         let table = Arc::new(ArcSwap::from_pointee(table(Epoch(1), Side::Source, false)));
         let journal = Journal::new(1, Markers::new([]));
+        let horizon = Arc::new(Horizon::new(std::time::Instant::now()));
         let family = plugin.family();
         let engine = Engine::new(engine::Parts {
             family: Arc::clone(&family),
@@ -72,6 +73,7 @@ impl Stage {
             target: family.open(target.clone()).await.map_err(|e| e.to_string())?,
             table: Arc::clone(&table),
             journal: Arc::clone(&journal),
+            horizon: Arc::clone(&horizon),
             progress: MemoryProgress::new(),
             config: engine::Config {
                 conflict: model::ConflictPolicy::Overwrite,
@@ -94,8 +96,12 @@ impl Stage {
             InterlayConfig::new("rehearsal", std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
         config.shards = 1;
         let upstreams = Upstreams::both(source, target);
+        let capture = match plugin.family().road() {
+            family::Road::Records => Capture::Notes(journal),
+            family::Road::Transactions => Capture::Log(horizon),
+        };
         let interlay = plugin
-            .bind(None, config, &upstreams, Arc::clone(&table), Some(journal))
+            .bind(None, config, &upstreams, Arc::clone(&table), capture)
             .map_err(|e| e.to_string())?;
         let access = Access { address: interlay.local_addr().to_string(), ..access };
         let load = Arc::new(Load::default());

@@ -7,8 +7,7 @@ use control::plugin::{Access, CommandResult, FamilyPlugin, Scratch, TapReport};
 use family::{EndpointSpec, Family};
 use family_redis::tap::{TapLimits, TapStop, monitor};
 use family_redis::{RedisFamily, RedisProtocol};
-use journal::Journal;
-use proxy::{Interlay, InterlayConfig, InterlayHandle, ProxyError, Upstreams};
+use proxy::{Capture, Interlay, InterlayConfig, InterlayHandle, ProxyError, Upstreams};
 use routing::RoutingTable;
 use serde_json::Value;
 use workflow::FamilyCaps;
@@ -46,9 +45,9 @@ impl FamilyPlugin for RedisPlugin {
         config: InterlayConfig,
         upstreams: &Upstreams,
         table: Arc<ArcSwap<RoutingTable>>,
-        journal: Option<Arc<Journal>>,
+        capture: Capture,
     ) -> Result<InterlayHandle, ProxyError> {
-        Interlay::bind(config, RedisProtocol::new(tenant_rule), upstreams, table, journal)
+        Interlay::bind(config, RedisProtocol::new(tenant_rule), upstreams, table, capture)
     }
 
     fn check_options(&self, options: &BTreeMap<String, Value>) -> Vec<String> {

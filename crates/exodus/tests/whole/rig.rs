@@ -64,6 +64,7 @@ impl Whole {
             family: Arc::new(family),
             table: Arc::clone(&table),
             journal: Arc::clone(&journal),
+            horizon: Arc::new(journal::Horizon::new(std::time::Instant::now())),
             progress: MemoryProgress::new(),
             config: Config { conflict: ConflictPolicy::Overwrite, ..Config::default() },
         });
