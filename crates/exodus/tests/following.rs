@@ -48,6 +48,7 @@ async fn engine_between(source: &Server, target: &Server) -> Arc<Engine> {
         family: Arc::new(family),
         table: Arc::new(ArcSwap::from_pointee(table)),
         journal: Journal::new(3, Markers::new([])),
+        horizon: Arc::new(journal::Horizon::new(std::time::Instant::now())),
         progress,
         config: Config { conflict: ConflictPolicy::Overwrite, ..Config::default() },
     })
