@@ -8,3 +8,19 @@
 //! inventory, scan, read, repair, fence), `follow` the road of whole transactions (slot, decoder,
 //! applier, chunks), `schema` what is moved besides rows, `analysis` what a statement does,
 //! `session` the hot path.
+
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "what the cold ports and the follower do not ask yet they will"
+)]
+mod conn;
+mod error;
+#[allow(dead_code, reason = "the cold ports ask for it")]
+mod sql;
+pub mod tls;
+
+#[cfg(test)]
+#[allow(dead_code, reason = "shared with the integration tests, each of which uses a part")]
+#[path = "../tests/support/mod.rs"]
+mod support;
