@@ -5,10 +5,12 @@
 //! hang, lose its answer, or leave behind an apply that runs later (a "zombie").
 //!
 //! Layout: `server` is one database system in memory, `faults` what may go wrong with its calls,
-//! `ports` the family's cold ports over it, `puppet` a foreign client.
+//! `log` its log of transactions, `ports` the family's cold ports over it, `follow` the other road, `puppet` a foreign client.
 
 mod faults;
 mod feed;
+mod follow;
+mod log;
 mod ports;
 mod puppet;
 mod server;

@@ -3,27 +3,37 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use family::{
-    Applied, Capability, Chunk, Database, EndpointSpec, Family, Feed, FenceRecord, Finding,
-    Inventory, Moved, PortError, Probe, Reader, Trouble, Writer,
+    Applied, Capability, Chunk, Database, EndpointSpec, Family, Feed, FenceRecord, Finding, Follow,
+    FollowSpec, Inventory, Moved, PortError, Probe, Reader, Road, Trouble, Writer,
 };
 use model::{Dataset, Digest, Frontier, Key, Record, Side, Tenant};
 use parking_lot::Mutex;
 
 use crate::faults::{Call, Fault};
 use crate::feed::FakeFeed;
+use crate::follow::FakeFollow;
 use crate::server::{Server, breathe, dataset_name};
 
 /// The family over two servers.
 pub struct FakeFamily {
     servers: [Arc<Server>; 2],
     latency: Duration,
+    road: Road,
 }
 
 impl FakeFamily {
     /// A family whose endpoints are these servers; each call takes `latency`.
     #[must_use]
     pub fn new(source: &Arc<Server>, target: &Arc<Server>, latency: Duration) -> Arc<Self> {
-        Arc::new(Self { servers: [Arc::clone(source), Arc::clone(target)], latency })
+        let servers = [Arc::clone(source), Arc::clone(target)];
+        Arc::new(Self { servers, latency, road: Road::Records })
+    }
+
+    /// The same family, followed by its transactions.
+    #[must_use]
+    pub fn with_log(source: &Arc<Server>, target: &Arc<Server>, latency: Duration) -> Arc<Self> {
+        let servers = [Arc::clone(source), Arc::clone(target)];
+        Arc::new(Self { servers, latency, road: Road::Transactions })
     }
 
     /// Opens a side directly, under a session tag.
@@ -44,6 +54,20 @@ impl Family for FakeFamily {
         let database = self.database(spec.side, &spec.session_tag);
         database.ping().await?;
         Ok(database)
+    }
+
+    fn road(&self) -> Road {
+        self.road
+    }
+
+    async fn follow(
+        &self,
+        from: &Arc<dyn Database>,
+        to: &Arc<dyn Database>,
+        spec: FollowSpec,
+    ) -> Result<Arc<dyn Follow>, PortError> {
+        let server = |side: Side| Arc::clone(&self.servers[side.index()]);
+        Ok(FakeFollow::new(server(from.side()), server(to.side()), spec, self.latency))
     }
 
     fn tenant_of(&self, rule: &str, key: &Key) -> Option<Tenant> {
@@ -384,7 +408,10 @@ impl Writer for FakeWriter {
         sent.records = None;
         let applied = {
             let mut state = server.lock();
-            records.iter().map(|record| state.apply(record)).collect()
+            state.log.begin(true);
+            let applied = records.iter().map(|record| state.apply(record)).collect();
+            state.log.end();
+            applied
         };
         database.after(after, applied).await
     }

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::faults::Faults;
 use crate::feed::Listener;
+use crate::log::{Kept, Log};
 
 /// What a record holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,9 @@ pub(crate) struct State {
     full: bool,
     fenced: bool,
     rejected: HashSet<Key>,
+    pub(crate) log: Log,
+    /// What directions that end here keep in this server.
+    pub(crate) kept: Kept,
 }
 
 impl Server {
@@ -108,6 +112,20 @@ impl Server {
             return false;
         }
         state.put(key, value);
+        true
+    }
+
+    /// Several records in one transaction, as a client does. `false` when a fence refuses it.
+    pub fn commit(&self, changes: &[(Key, Option<Value>)]) -> bool {
+        let mut state = self.lock();
+        if state.fenced || state.down {
+            return false;
+        }
+        state.log.begin(false);
+        for (key, value) in changes {
+            state.put(key, value.clone());
+        }
+        state.log.end();
         true
     }
 
@@ -235,6 +253,7 @@ impl State {
         if value.is_none() && !self.records.contains_key(key) {
             return;
         }
+        self.log.push(key, value.as_ref());
         self.remember(key, value.clone());
         self.will_expire(value.as_ref());
         match value {

@@ -125,7 +125,8 @@ impl Engine {
         let follow = self.follow(side).await?;
         // A slot waits for transactions that are open: the family bounds that itself.
         follow.capture().await?;
-        if side == self.deciding() && !self.backfill.is_done() {
+        // History goes one way only.
+        if side == Side::Source && side == self.deciding() && !self.backfill.is_done() {
             for done in follow.prepare().await? {
                 tracing::info!(%side, done, "prepared");
             }

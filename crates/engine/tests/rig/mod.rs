@@ -55,6 +55,24 @@ impl Rig {
         let source = Server::new(Side::Source, epoch);
         let target = Server::new(Side::Target, epoch);
         let family = FakeFamily::new(&source, &target, latency);
+        Self::of(config, source, target, family)
+    }
+
+    /// A family that is followed by its transactions.
+    pub fn streaming(config: Config) -> Self {
+        let epoch = Instant::now();
+        let source = Server::new(Side::Source, epoch);
+        let target = Server::new(Side::Target, epoch);
+        let family = FakeFamily::with_log(&source, &target, Duration::from_micros(300));
+        Self::of(config, source, target, family)
+    }
+
+    fn of(
+        config: Config,
+        source: Arc<Server>,
+        target: Arc<Server>,
+        family: Arc<FakeFamily>,
+    ) -> Self {
         let mut table = RoutingTable::passthrough(Epoch(1), Side::Source);
         table.capture = true;
         let table = Arc::new(ArcSwap::from_pointee(table));
