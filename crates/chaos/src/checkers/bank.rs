@@ -39,9 +39,9 @@ pub(super) fn judge(ledger: &Ledger, names: &Names, reader: &mut Reader) -> Resu
 
 const SEQUENCE_MASK: u64 = (1 << 40) - 1;
 
-pub(super) fn check(
+pub(crate) fn check<K>(
     at: &str,
-    records: &[Record],
+    records: &[Record<K>],
     balances: &[Option<i64>],
     log: &[Vec<u8>],
     verdict: &mut Verdict,

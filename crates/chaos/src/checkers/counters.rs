@@ -50,11 +50,11 @@ fn integer(value: &Value) -> i64 {
     value::int(value).unwrap_or(0)
 }
 
-fn sum(records: &[Record], outcome: Outcome) -> i64 {
+fn sum<K>(records: &[Record<K>], outcome: Outcome) -> i64 {
     records.iter().filter(|r| r.outcome == outcome).map(|r| r.amount).sum()
 }
 
-pub(super) fn check(at: &str, records: &[Record], held: i64, verdict: &mut Verdict) {
+pub(crate) fn check<K>(at: &str, records: &[Record<K>], held: i64, verdict: &mut Verdict) {
     verdict.examined += records.len() as u64;
     let (acknowledged, unknown) = (sum(records, Outcome::Ok), sum(records, Outcome::Unknown));
     if held < acknowledged || held > acknowledged + unknown {

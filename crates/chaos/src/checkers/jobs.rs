@@ -90,9 +90,9 @@ pub(super) fn judge_moved(
     Ok(verdict)
 }
 
-pub(super) fn check_moved(
-    pushed: &[Record],
-    moves: &[Record],
+pub(crate) fn check_moved<K>(
+    pushed: &[Record<K>],
+    moves: &[Record<K>],
     queued: &[Result<Token, String>],
     done: &[Result<Token, String>],
     verdict: &mut Verdict,

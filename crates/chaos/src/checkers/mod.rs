@@ -8,10 +8,10 @@
 //! Layout: `once` collections, `counters`, `bank`, `jobs`, `own` single-writer keys, `read` the
 //! reading in chunks, `verdict` the answer.
 
-mod bank;
-mod counters;
-mod jobs;
-mod once;
+pub(crate) mod bank;
+pub(crate) mod counters;
+pub(crate) mod jobs;
+pub(crate) mod once;
 mod own;
 mod read;
 #[cfg(test)]

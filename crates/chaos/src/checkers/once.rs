@@ -88,9 +88,9 @@ pub(super) fn parse(text: &[u8]) -> Result<Token, String> {
 
 /// Acknowledged exactly once, unknown at most once, refused never, nothing else; each client's
 /// acknowledged tokens in the order it wrote them.
-pub(super) fn check(
+pub(crate) fn check<K>(
     at: &str,
-    records: &[Record],
+    records: &[Record<K>],
     held: &[Result<Token, String>],
     ordered: bool,
     verdict: &mut Verdict,

@@ -18,11 +18,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self { name: name.to_owned(), examined: 0, violations: Vec::new(), violations_seen: 0 }
     }
 
-    pub(super) fn violation(&mut self, what: String) {
+    pub(crate) fn violation(&mut self, what: String) {
         self.violations_seen += 1;
         if self.violations.len() < VIOLATIONS_MAX {
             self.violations.push(what);

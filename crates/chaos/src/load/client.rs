@@ -12,7 +12,7 @@ use super::names::Names;
 use super::stats::{Board, Class};
 use super::versions::Versions;
 use super::way::Way;
-use crate::conn::{Conn, Fault};
+use crate::conn::{Address, Conn, Fault};
 use crate::rng::Rng;
 use crate::value;
 
@@ -49,7 +49,7 @@ pub(super) struct Shared {
     pub(super) gate: Gate,
     pub(super) board: Board,
     pub(super) versions: Versions,
-    pub(super) way: Way,
+    pub(super) way: Way<Address>,
 }
 
 pub(super) struct Client {

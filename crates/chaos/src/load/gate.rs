@@ -18,28 +18,28 @@ struct State {
 }
 
 /// Where every client waits for its next turn.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Gate {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let state = State { mode: Mode::Run, parked: 0, alive: 0 };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    pub(super) fn enter(&self) {
+    pub(crate) fn enter(&self) {
         self.state.lock().alive += 1;
     }
 
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.state.lock().alive -= 1;
         self.changed.notify_all();
     }
 
     /// Waits until `due`, and while paused. False when it is time to end.
-    pub(super) fn wait(&self, due: Instant) -> bool {
+    pub(crate) fn wait(&self, due: Instant) -> bool {
         let mut state = self.state.lock();
         loop {
             match state.mode {
@@ -63,7 +63,7 @@ impl Gate {
     }
 
     /// Waits up to `limit` until every client rests between two operations.
-    pub(super) fn pause(&self, limit: Duration) -> bool {
+    pub(crate) fn pause(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let mut state = self.state.lock();
         if state.mode == Mode::Run {
@@ -78,7 +78,7 @@ impl Gate {
         true
     }
 
-    pub(super) fn resume(&self) {
+    pub(crate) fn resume(&self) {
         let mut state = self.state.lock();
         if state.mode == Mode::Pause {
             state.mode = Mode::Run;
@@ -86,7 +86,7 @@ impl Gate {
         self.changed.notify_all();
     }
 
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.state.lock().mode = Mode::Stop;
         self.changed.notify_all();
     }

@@ -86,9 +86,9 @@ pub enum Kind {
 
 /// One write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
+pub struct Record<K = Kind> {
     /// The workload.
-    pub kind: Kind,
+    pub kind: K,
     /// The database.
     pub db: u8,
     /// The workload's key number.

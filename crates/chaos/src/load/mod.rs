@@ -6,15 +6,15 @@
 //! counts, `ledger` is handed out at the end and judged by `checkers`.
 
 pub(crate) mod client;
-mod gate;
+pub(crate) mod gate;
 mod jobs;
 pub mod ledger;
 pub mod names;
 pub(crate) mod ops;
 mod pubsub;
-mod stats;
-mod versions;
-mod way;
+pub(crate) mod stats;
+pub(crate) mod versions;
+pub(crate) mod way;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -135,12 +135,12 @@ impl Stats {
 }
 
 /// Shared by all clients: the whole run, and the window since it was last taken.
-pub(super) struct Board {
+pub(crate) struct Board {
     inner: Mutex<(Stats, Stats)>,
 }
 
 impl Board {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { inner: Mutex::new((Stats::new(), Stats::new())) }
     }
 
@@ -151,41 +151,41 @@ impl Board {
         change(&mut inner.1);
     }
 
-    pub(super) fn answered(&self, class: Class, began: Instant) {
+    pub(crate) fn answered(&self, class: Class, began: Instant) {
         let now = Instant::now();
         self.both(|s| s.answered(class, began, now));
     }
 
-    pub(super) fn no(&self, text: &str) {
+    pub(crate) fn no(&self, text: &str) {
         self.both(|s| {
             s.no += 1;
             s.error(text);
         });
     }
 
-    pub(super) fn unknown(&self, text: &str) {
+    pub(crate) fn unknown(&self, text: &str) {
         self.both(|s| {
             s.unknown += 1;
             s.error(text);
         });
     }
 
-    pub(super) fn count(&self, change: impl Fn(&mut Stats)) {
+    pub(crate) fn count(&self, change: impl Fn(&mut Stats)) {
         self.both(change);
     }
 
     /// A pause on purpose is no gap.
-    pub(super) fn resumed(&self) {
+    pub(crate) fn resumed(&self) {
         let now = Instant::now();
         self.both(|s| s.last_write = now);
     }
 
-    pub(super) fn total(&self) -> Stats {
+    pub(crate) fn total(&self) -> Stats {
         Self::read(&self.inner.lock().0)
     }
 
     /// The window so far; begins a new one.
-    pub(super) fn take_window(&self) -> Stats {
+    pub(crate) fn take_window(&self) -> Stats {
         let mut inner = self.inner.lock();
         let taken = Self::read(&inner.1);
         let last_write = inner.1.last_write;

@@ -4,8 +4,11 @@
 //! blocking connection per thread.
 //!
 //! Layout: `servers` starts clusters, `conn` is the blocking client, `schema` makes every hard
-//! thing a database can hold.
+//! thing a database can hold, `equality` compares two databases, `residue` what was left on a
+//! server.
 
 pub mod conn;
+pub mod equality;
+pub mod residue;
 pub mod schema;
 pub mod servers;
