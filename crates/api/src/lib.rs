@@ -106,8 +106,9 @@ pub use people::{IssuedToken, Login, NewToken, Token, Whoami};
 pub use problem::Problem;
 pub use role::Role;
 pub use status::{
-    ChecksSummary, DataStatus, DivergenceStatus, EtaRange, Measured, PhaseMark, PhaseStatus,
-    QueueStatus, Reads, Rehearsal, SideLatency, SourceHealth, Status, Undo, Writes,
+    ChecksSummary, DataStatus, DivergenceStatus, EtaRange, LogKept, LogProgress, Measured,
+    PhaseMark, PhaseStatus, QueueStatus, Reads, Rehearsal, SideLatency, SourceHealth, Status, Undo,
+    Writes,
 };
 pub use traffic::{
     Analysis, ClientShare, CommandShare, CompareCause, CompareReport, Pin, Recommendation, Tenant,

@@ -331,6 +331,34 @@ pub struct QueueStatus {
     pub oldest_ms: u64,
     /// Records that wait for an operator.
     pub parked: u64,
+    /// Of a family that is followed by its log: how far that is. Absent for others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogProgress>,
+}
+
+/// How far the log of the side that decides is on the other side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogProgress {
+    /// Bytes of log that are not applied.
+    pub behind_bytes: u64,
+    /// Transactions applied since the process began.
+    pub transactions: u64,
+    /// Records changed by them.
+    pub changes: u64,
+    /// What each side keeps of its log until it is applied.
+    pub kept: Vec<LogKept>,
+}
+
+/// Log that a server keeps for us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LogKept {
+    /// `source` or `target`.
+    pub side: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// Bytes after which the server gives up on us; absent where it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
 }
 
 /// Latency of one side, last minute.

@@ -2,6 +2,8 @@
 //!
 //! A state is always a word; colour and bold only repeat it.
 
+mod queue;
+
 use std::io;
 
 use api::{PhaseStatus, Side, Status};
@@ -331,16 +333,7 @@ fn data(status: &Status, paint: Paint) -> Vec<Vec<String>> {
     if d.failed > 0 {
         second.push(paint.warn(&format!("{} failed", count(d.failed))));
     }
-    let q = &status.queue;
-    second.push(format!("queue {}", count(q.depth)));
-    if q.depth > 0 {
-        second.push(format!("oldest {}", millis(q.oldest_ms)));
-    }
-    if q.bulk > 0 {
-        second.push(format!("{} of it from the scan", count(q.bulk)));
-    }
-    let parked = format!("{} parked", count(q.parked));
-    second.push(if q.parked > 0 { paint.warn(&parked) } else { parked });
+    second.extend(queue::words(paint, &status.queue));
     vec![first, second]
 }
 

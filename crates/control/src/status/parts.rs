@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use api::{
-    ChecksSummary, DataStatus, DatasetProgress, DivergenceStatus, EtaRange, Measured, QueueStatus,
-    Reads, Rehearsal, SideLatency, SourceHealth, Undo, Writes,
+    ChecksSummary, DataStatus, DatasetProgress, DivergenceStatus, EtaRange, LogKept, LogProgress,
+    Measured, QueueStatus, Reads, Rehearsal, SideLatency, SourceHealth, Undo, Writes,
 };
 use engine::{FeedState, WorkState};
 use family::Trouble;
@@ -312,6 +312,20 @@ pub(crate) fn queue(look: &Look) -> QueueStatus {
         in_flight: engine.depth.in_flight as u64,
         oldest_ms: engine.lag_ms,
         parked: engine.depth.parked as u64,
+        log: engine.log.as_ref().map(log),
+    }
+}
+
+fn log(log: &engine::LogStatus) -> LogProgress {
+    let kept = [Side::Source, Side::Target].into_iter().filter_map(|which| {
+        let kept = log.retained[which.index()]?;
+        Some(LogKept { side: which.as_str().to_owned(), bytes: kept.bytes, limit: kept.limit })
+    });
+    LogProgress {
+        behind_bytes: log.head - log.applied,
+        transactions: log.transactions,
+        changes: log.changes,
+        kept: kept.collect(),
     }
 }
 

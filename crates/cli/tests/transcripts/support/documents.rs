@@ -190,7 +190,7 @@ pub(crate) fn status() -> Status {
             endpoint(Side::Source, "fakedb 7.0.15", 0),
             endpoint(Side::Target, "fakedb 8.1.1", 2_000_000_000),
         ],
-        queue: QueueStatus { depth: 4, bulk: 0, in_flight: 1, oldest_ms: 3, parked: 0 },
+        queue: QueueStatus { depth: 4, bulk: 0, in_flight: 1, oldest_ms: 3, parked: 0, log: None },
         latency: vec![
             SideLatency {
                 side: "source".into(),
@@ -265,7 +265,14 @@ pub(crate) fn trouble() -> Status {
     s.data.eta = Some(EtaRange { low_s: 40, high_s: 95 });
     s.data.current = Some("db0".into());
     s.data.failed = 3;
-    s.queue = QueueStatus { depth: 1204, bulk: 61, in_flight: 0, oldest_ms: 48_200, parked: 3 };
+    s.queue = QueueStatus {
+        depth: 1204,
+        bulk: 61,
+        in_flight: 0,
+        oldest_ms: 48_200,
+        parked: 3,
+        log: None,
+    };
     s.divergence.open = 2;
     s.divergence.suspected = 1;
     s.divergence.by_state = [("confirmed".to_owned(), 2), ("ignored".to_owned(), 5)].into();
