@@ -42,4 +42,5 @@ mod tap;
 mod verbs;
 mod world;
 
+pub use config::Secret;
 pub use server::{Server, Settings, validate};

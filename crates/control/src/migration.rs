@@ -27,7 +27,7 @@ use crate::ignored;
 use crate::interlays::Interlays;
 use crate::known;
 use crate::observe;
-use crate::plugin::FamilyPlugin;
+use crate::plugin::{Bind, FamilyPlugin};
 use crate::preflight;
 use crate::progress::{self, StoredProgress};
 use crate::runner::{self, Loop, Runner};
@@ -145,7 +145,14 @@ fn listen(
             Road::Transactions => Capture::Log(Arc::clone(&world.horizon)),
         };
         let rule = document.strategy.tenants.as_ref().map(|t| t.rule.as_str());
-        let handle = world.plugin.bind(rule, config, &upstreams, table, capture)?;
+        let handle = world.plugin.bind(Bind {
+            tenant_rule: rule,
+            options: &document.options,
+            config,
+            upstreams: &upstreams,
+            table,
+            capture,
+        })?;
         tracing::info!(migration = world.id, interlay = section.name,
             listen = %handle.local_addr(), "listening");
         world.interlays.add(handle);

@@ -20,15 +20,8 @@ pub trait FamilyPlugin: Send + Sync + 'static {
     fn family(&self) -> Arc<dyn Family>;
     /// What its write policies can rest on.
     fn caps(&self) -> FamilyCaps;
-    /// Starts a listener for its protocol, which partitions records by this rule, if any.
-    fn bind(
-        &self,
-        tenant_rule: Option<&str>,
-        config: InterlayConfig,
-        upstreams: &Upstreams,
-        table: Arc<ArcSwap<RoutingTable>>,
-        capture: Capture,
-    ) -> Result<InterlayHandle, ProxyError>;
+    /// Starts a listener for its protocol.
+    fn bind(&self, bind: Bind<'_>) -> Result<InterlayHandle, ProxyError>;
     /// Checks the family's own options of a config; a sentence per mistake.
     fn check_options(&self, options: &BTreeMap<String, Value>) -> Vec<String>;
     /// Runs commands one by one over one connection to an address, as an application would.
@@ -40,11 +33,29 @@ pub trait FamilyPlugin: Send + Sync + 'static {
     fn scratch(&self) -> Option<Scratch>;
 }
 
+/// What a listener is started with.
+pub struct Bind<'a> {
+    /// How its records are partitioned, if they are.
+    pub tenant_rule: Option<&'a str>,
+    /// The family's own options, as configured.
+    pub options: &'a BTreeMap<String, Value>,
+    /// Where and how it listens.
+    pub config: InterlayConfig,
+    /// What it forwards to.
+    pub upstreams: &'a Upstreams,
+    /// Who decides.
+    pub table: Arc<ArcSwap<RoutingTable>>,
+    /// How what is written gets to the other side.
+    pub capture: Capture,
+}
+
 /// How to reach a listener as an application.
 #[derive(Clone)]
 pub struct Access {
     /// `host:port`.
     pub address: String,
+    /// The database to connect to, for families whose connections are to one.
+    pub database: Option<String>,
     /// Account.
     pub user: Option<String>,
     /// Its secret.

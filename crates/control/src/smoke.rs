@@ -12,7 +12,7 @@ use workflow::{EvidenceKind, EvidenceOutcome, Fact};
 
 use crate::endpoint;
 use crate::evidence;
-use crate::plugin::Access;
+use crate::plugin::{Access, Bind};
 use crate::world::World;
 
 /// Runs them beside everything else; the evidence is told when they are through.
@@ -39,8 +39,12 @@ async fn run(world: &World) -> (EvidenceOutcome, serde_json::Value) {
         return (EvidenceOutcome::Fail, json!({ "summary": "there is no target" }));
     };
     let password = target.password.as_ref().and_then(|p| p.resolve().ok());
-    let access =
-        Access { address: shadow.local_addr().to_string(), user: target.user.clone(), password };
+    let access = Access {
+        address: shadow.local_addr().to_string(),
+        database: target.database.clone(),
+        user: target.user.clone(),
+        password,
+    };
     let results = world.plugin.run_commands(&access, &document.checks.smoke).await;
     shadow.drain(std::time::Duration::from_millis(200)).await;
     let failed = results.iter().filter(|r| r.outcome.is_err()).count();
@@ -74,6 +78,13 @@ fn shadow_of_target(world: &World) -> Result<InterlayHandle, String> {
     config.shards = 1;
     let table = RoutingTable::passthrough(Epoch(0), Side::Target);
     let table = Arc::new(ArcSwap::from_pointee(table));
-    let bound = world.plugin.bind(None, config, &Upstreams::one(spec), table, Capture::Nothing);
+    let bound = world.plugin.bind(Bind {
+        tenant_rule: None,
+        options: &document.options,
+        config,
+        upstreams: &Upstreams::one(spec),
+        table,
+        capture: Capture::Nothing,
+    });
     bound.map_err(|e| e.to_string())
 }

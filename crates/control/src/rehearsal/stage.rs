@@ -13,7 +13,7 @@ use routing::RoutingTable;
 use tokio::task::JoinHandle;
 
 use crate::endpoint;
-use crate::plugin::{Access, FamilyPlugin, Scratch};
+use crate::plugin::{Access, Bind, FamilyPlugin, Scratch};
 use crate::world::World;
 
 /// Writers of the load; each owns its records.
@@ -60,6 +60,7 @@ impl Stage {
         let target = endpoint::spec(target, Side::Target, &tag).map_err(text)?;
         let access = Access {
             address: String::new(),
+            database: source.database.clone(),
             user: source.user.clone(),
             password: source.password.clone(),
         };
@@ -101,7 +102,14 @@ impl Stage {
             family::Road::Transactions => Capture::Log(horizon),
         };
         let interlay = plugin
-            .bind(None, config, &upstreams, Arc::clone(&table), capture)
+            .bind(Bind {
+                tenant_rule: None,
+                options: &document.options,
+                config,
+                upstreams: &upstreams,
+                table: Arc::clone(&table),
+                capture,
+            })
             .map_err(|e| e.to_string())?;
         let access = Access { address: interlay.local_addr().to_string(), ..access };
         let load = Arc::new(Load::default());

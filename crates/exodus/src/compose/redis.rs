@@ -1,14 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use control::plugin::{Access, CommandResult, FamilyPlugin, Scratch, TapReport};
+use control::plugin::{Access, Bind, CommandResult, FamilyPlugin, Scratch, TapReport};
 use family::{EndpointSpec, Family};
 use family_redis::tap::{TapLimits, TapStop, monitor};
 use family_redis::{RedisFamily, RedisProtocol};
-use proxy::{Capture, Interlay, InterlayConfig, InterlayHandle, ProxyError, Upstreams};
-use routing::RoutingTable;
+use proxy::{Interlay, InterlayHandle, ProxyError};
 use serde_json::Value;
 use workflow::FamilyCaps;
 
@@ -39,15 +37,9 @@ impl FamilyPlugin for RedisPlugin {
         FamilyCaps { two_phase_commit: false, reverse: true, tenant_filter: true }
     }
 
-    fn bind(
-        &self,
-        tenant_rule: Option<&str>,
-        config: InterlayConfig,
-        upstreams: &Upstreams,
-        table: Arc<ArcSwap<RoutingTable>>,
-        capture: Capture,
-    ) -> Result<InterlayHandle, ProxyError> {
-        Interlay::bind(config, RedisProtocol::new(tenant_rule), upstreams, table, capture)
+    fn bind(&self, bind: Bind<'_>) -> Result<InterlayHandle, ProxyError> {
+        let protocol = RedisProtocol::new(bind.tenant_rule);
+        Interlay::bind(bind.config, protocol, bind.upstreams, bind.table, bind.capture)
     }
 
     fn check_options(&self, options: &BTreeMap<String, Value>) -> Vec<String> {
