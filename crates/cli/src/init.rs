@@ -21,12 +21,21 @@ mod template;
 
 const CONNECT: Duration = Duration::from_secs(3);
 
+/// Where a system is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// `host:port`.
+    pub(crate) address: String,
+    /// The path of the URL it was given by.
+    pub(crate) database: Option<String>,
+}
+
 /// What goes into a configuration.
 pub(crate) struct Answers {
     pub(crate) name: String,
     pub(crate) environment: &'static str,
-    pub(crate) source: String,
-    pub(crate) target: String,
+    pub(crate) source: Place,
+    pub(crate) target: Place,
     pub(crate) listen: String,
     pub(crate) family: Family,
 }
@@ -37,7 +46,8 @@ pub(crate) fn run(io: &mut Io<'_>, offline: &dyn Offline, args: &InitArgs) -> Ou
     }
     let answers = answers(io, offline, args)?;
     if !args.no_test {
-        for (side, address) in [("source", &answers.source), ("target", &answers.target)] {
+        for (side, place) in [("source", &answers.source), ("target", &answers.target)] {
+            let address = &place.address;
             let took = connect(address).map_err(|e| dead(side, address, &e))?;
             io.say(&format!("{side} {}: answers, connected in {}", clean(address), micros(took)));
         }
@@ -58,8 +68,8 @@ fn answers(io: &mut Io<'_>, offline: &dyn Offline, args: &InitArgs) -> Result<An
     let scheme =
         source.split_once("://").map(|(s, _)| s).or(target.split_once("://").map(|(s, _)| s));
     let family = family(offline, args.family.as_deref().or(scheme))?;
-    let source = address(&source, family.port);
-    let target = address(&target, family.port);
+    let source = place(&source, &family);
+    let target = place(&target, &family);
     let default = format!("127.0.0.1:{}", family.port.saturating_add(10_000));
     let listen = args.listen.clone().unwrap_or(default);
     let environment = match args.environment {
@@ -102,10 +112,17 @@ fn family(offline: &dyn Offline, wanted: Option<&str>) -> Result<Family, Failure
     }
 }
 
-/// `host:port` of what was given: a scheme is dropped, a missing port added.
+/// Where it is, of what was given: an address or a URL.
+fn place(given: &str, family: &Family) -> Place {
+    let rest = given.split_once("://").map_or(given, |(_, rest)| rest);
+    let path = rest.split_once('/').map(|(_, path)| path.split('?').next().unwrap_or(path));
+    let database = path.filter(|p| family.databases && !p.is_empty()).map(str::to_owned);
+    Place { address: address(rest, family.port), database }
+}
+
+/// `host:port` of what stands behind a scheme: secrets are dropped, a missing port added.
 fn address(given: &str, port: u16) -> String {
-    let bare = given.split_once("://").map_or(given, |(_, rest)| rest);
-    let bare = bare.split(['/', '?']).next().unwrap_or(bare);
+    let bare = given.split(['/', '?']).next().unwrap_or(given);
     let bare = bare.rsplit_once('@').map_or(bare, |(_, host)| host);
     let has_port = bare.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok());
     if has_port { bare.to_owned() } else { format!("{bare}:{port}") }
@@ -194,7 +211,13 @@ mod tests {
     fn addresses_lose_schemes_and_secrets_and_gain_ports() {
         assert_eq!(address("db.example", 5000), "db.example:5000");
         assert_eq!(address("db.example:7000", 5000), "db.example:7000");
-        assert_eq!(address("x://user:secret@db.example:7000/0", 5000), "db.example:7000");
-        assert_eq!(address("x://db.example", 5000), "db.example:5000");
+        assert_eq!(address("user:secret@db.example:7000/0", 5000), "db.example:7000");
+        let family = Family { name: "x", port: 5000, databases: true, block: "" };
+        let found = place("x://user:secret@db.example/shop?a=b", &family);
+        let database = Some("shop".to_owned());
+        assert_eq!(found, Place { address: "db.example:5000".to_owned(), database });
+        assert_eq!(place("x://db.example", &family).database, None);
+        let family = Family { databases: false, ..family };
+        assert_eq!(place("x://db.example/0", &family).database, None);
     }
 }

@@ -10,6 +10,8 @@ pub struct Family {
     pub name: &'static str,
     /// The port its servers usually listen on.
     pub port: u16,
+    /// Whether a connection is to one database on the server.
+    pub databases: bool,
     /// Commented YAML lines of the family's own block, without indentation; may be empty.
     pub block: &'static str,
 }

@@ -6,7 +6,7 @@ use cli::{Family, Global, Io, Offline, Verb};
 use jiff::Timestamp;
 
 /// The families of this binary; the first is what `init` assumes.
-const FAMILIES: &[Family] = &[Family { name: "redis", port: 6379, block: "" }];
+const FAMILIES: &[Family] = &[Family { name: "redis", port: 6379, databases: false, block: "" }];
 
 /// Columns when nothing tells how wide the terminal is.
 const WIDTH: usize = 80;

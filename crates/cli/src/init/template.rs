@@ -1,6 +1,6 @@
 //! The commented configuration that `init` writes.
 
-use super::Answers;
+use super::{Answers, Place};
 
 const TEMPLATE: &str = include_str!("template.txt");
 const OWNERS: &[&str] = &[
@@ -15,6 +15,14 @@ const OWNERS: &[&str] = &[
 /// The document, with the values that everybody has to choose.
 pub(crate) fn config(answers: &Answers) -> String {
     let Answers { name, environment, source, target, listen, family } = answers;
+    let database = |place: &Place| match (&place.database, family.databases) {
+        (Some(name), _) => format!("  database: {name}\n"),
+        (None, true) => {
+            "  # database: NAME          # the database to move; the account's own without it\n"
+                .to_owned()
+        }
+        (None, false) => String::new(),
+    };
     // Without a name an owner stays a comment: an invented one would pass the check.
     let owners: Vec<_> = OWNERS.iter().map(|role| format!("#   {role}: NAME")).collect();
     let owners = owners.join("\n");
@@ -29,8 +37,10 @@ pub(crate) fn config(answers: &Answers) -> String {
         .replace("{environment}", environment)
         .replace("{family}", family.name)
         .replace("{owners}", &owners)
-        .replace("{source}", source)
-        .replace("{target}", target)
+        .replace("{source_database}", &database(source))
+        .replace("{target_database}", &database(target))
+        .replace("{source}", &source.address)
+        .replace("{target}", &target.address)
         .replace("{listen}", listen)
         .replace("{block}", &block)
         .trim_end()

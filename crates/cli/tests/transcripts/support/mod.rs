@@ -231,7 +231,12 @@ impl Offline for Canned {
     }
 
     fn families(&self) -> &[Family] {
-        &[Family { name: "fake", port: 5000, block: "speed: 1    # an option of this family" }]
+        &[Family {
+            name: "fake",
+            port: 5000,
+            databases: false,
+            block: "speed: 1    # an option of this family",
+        }]
     }
 
     fn command(&self) -> clap::Command {
