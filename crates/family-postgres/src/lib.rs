@@ -9,6 +9,7 @@
 //! applier, chunks), `schema` what is moved besides rows, `analysis` what a statement does,
 //! `session` the hot path.
 
+pub mod analysis;
 #[allow(
     dead_code,
     unused_imports,

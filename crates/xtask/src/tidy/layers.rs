@@ -55,7 +55,8 @@ const BOUNDARIES: &[&str] = &[
 ];
 
 /// Clients and codecs of databases: only a family may have them.
-const DATABASES: &[&str] = &["redis", "tokio-postgres", "postgres-protocol", "mongodb", "bson"];
+const DATABASES: &[&str] =
+    &["redis", "tokio-postgres", "postgres-protocol", "pg_query", "mongodb", "bson"];
 
 const PORTS: &[&str] = &["model", "routing", "family"];
 

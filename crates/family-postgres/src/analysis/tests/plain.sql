@@ -1,0 +1,188 @@
+-- reads
+SELECT 1
+SELECT 1 + 2, lower('A') || 'b', coalesce(NULL, greatest(1, 2))
+VALUES (1, 'a'), (2, 'b')
+SELECT now(), CURRENT_TIMESTAMP, 'today'::date
+SELECT current_user, SESSION_USER, CURRENT_CATALOG
+SELECT random(), clock_timestamp(), gen_random_uuid(), pg_sleep(0)
+SELECT count(*), sum(x), array_agg(x) FROM generate_series(1, 10) AS g(x)
+SELECT array_agg(x ORDER BY x) FROM generate_series(1, 10) AS g(x)
+SELECT x FROM generate_series(1, 10) AS g(x) ORDER BY x LIMIT 3
+SELECT x FROM generate_series(1, 10) AS g(x) LIMIT 3
+SELECT row_number() OVER () FROM generate_series(1, 10)
+SELECT rank() OVER (ORDER BY x) FROM generate_series(1, 10) AS g(x)
+WITH a AS (SELECT 1 AS x), b AS (SELECT x FROM a) SELECT x FROM b
+WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT sum(n) FROM t
+SELECT CASE 1 WHEN 2 THEN 3 END, NULLIF(1, 2), 3 BETWEEN 1 AND 5, 1 IN (1, 2), 'a' LIKE 'b'
+SELECT '{"a":1}'::jsonb -> 'a', xmlelement(name x, 1), JSON_OBJECT('a': 1)
+SELECT pg_typeof(1), pg_backend_pid(), version(), current_setting('TimeZone')
+SELECT * FROM pg_class
+SELECT * FROM information_schema.tables
+SELECT 'a'::regclass
+-- what is not known without a catalog
+SELECT * FROM orders
+SELECT * FROM public.orders
+SELECT my_function(1)
+SELECT public.lower('A')
+SELECT 'x'::mood
+SELECT 1 =~~= 2
+TABLE orders
+WITH t AS (SELECT * FROM t) SELECT * FROM t
+-- effects by function
+SELECT nextval('s'), currval('s')
+SELECT setval('s', 1)
+SELECT pg_advisory_lock(1)
+SELECT pg_try_advisory_xact_lock(1)
+SELECT pg_notify('a', 'b')
+SELECT set_config('a.b', 'c', false)
+SELECT lo_create(0), lo_get(1)
+SELECT txid_current()
+SELECT pg_export_snapshot()
+SELECT pg_terminate_backend(1)
+SELECT pg_read_file('x')
+SELECT table_to_xml('t', true, false, '')
+SELECT dblink('host=x', 'SELECT 1')
+SELECT pg_logical_emit_message(true, 'a', 'b')
+-- locks, targets and changes inside queries
+SELECT 1 FOR UPDATE
+SELECT 1 INTO t
+SELECT 1 INTO TEMP t
+WITH gone AS (DELETE FROM t RETURNING *) SELECT * FROM gone
+SELECT (SELECT x FROM (SELECT 1 AS x) AS q FOR SHARE)
+-- changes
+INSERT INTO t VALUES (1)
+INSERT INTO t SELECT * FROM u
+INSERT INTO t (a) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = excluded.a RETURNING a
+UPDATE t SET a = a + 1 WHERE id = $1
+DELETE FROM t USING u WHERE t.id = u.id
+MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN DELETE
+TRUNCATE a, b.c CASCADE
+-- running things
+CALL p(1)
+DO $$ BEGIN NULL; END $$
+EXECUTE q(1)
+PREPARE q AS SELECT 1
+PREPARE q (int) AS UPDATE t SET a = $1
+DEALLOCATE q
+DEALLOCATE ALL
+-- copy
+COPY t TO STDOUT
+COPY t (a, b) FROM STDIN
+COPY (SELECT 1) TO STDOUT
+COPY (DELETE FROM t RETURNING *) TO STDOUT
+COPY t TO PROGRAM 'rm x'
+COPY t FROM '/etc/passwd'
+-- explain
+EXPLAIN SELECT 1
+EXPLAIN DELETE FROM t
+EXPLAIN ANALYZE DELETE FROM t
+EXPLAIN (ANALYZE false, COSTS off) DELETE FROM t
+EXPLAIN (ANALYZE off) DELETE FROM t
+EXPLAIN (ANALYZE 0) DELETE FROM t
+EXPLAIN (ANALYZE) SELECT 1
+EXPLAIN (ANALYZE "maybe") SELECT 1
+EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1
+EXPLAIN EXECUTE q
+-- cursors
+DECLARE c CURSOR FOR SELECT 1
+DECLARE c CURSOR WITH HOLD FOR SELECT 1 ORDER BY 1
+FETCH 5 FROM c
+MOVE ALL IN c
+CLOSE c
+CLOSE ALL
+UPDATE t SET a = 1 WHERE CURRENT OF c
+-- transactions
+BEGIN
+BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE
+START TRANSACTION READ WRITE, ISOLATION LEVEL REPEATABLE READ
+SET TRANSACTION READ ONLY
+SET TRANSACTION SNAPSHOT '0000-1'
+SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY
+COMMIT
+COMMIT AND CHAIN
+END
+ROLLBACK
+ABORT
+SAVEPOINT a
+RELEASE a
+ROLLBACK TO SAVEPOINT a
+PREPARE TRANSACTION 'x'
+COMMIT PREPARED 'x'
+ROLLBACK PREPARED 'exo:1:2'
+-- the session
+SET search_path = a, b
+SET SESSION work_mem TO '1MB'
+SET LOCAL work_mem TO '1MB'
+SET TIME ZONE 'UTC'
+SET NAMES 'utf8'
+SET ROLE bob
+SET LOCAL ROLE bob
+SET SESSION AUTHORIZATION bob
+RESET ROLE
+RESET SESSION AUTHORIZATION
+SET work_mem TO DEFAULT
+RESET work_mem
+RESET ALL
+SHOW exodus.authority
+SHOW ALL
+SHOW TRANSACTION ISOLATION LEVEL
+SET CONSTRAINTS ALL DEFERRED
+DISCARD ALL
+DISCARD TEMP
+DISCARD PLANS
+LISTEN a
+UNLISTEN *
+NOTIFY a, 'b'
+LOAD 'x'
+-- the schema
+CREATE TABLE t (a int)
+CREATE TEMP TABLE t (a int)
+CREATE TEMPORARY TABLE t AS SELECT 1
+CREATE TEMP TABLE t AS SELECT nextval('s')
+CREATE TABLE pg_temp.t (a int)
+CREATE UNLOGGED TABLE t (a int)
+CREATE TABLE t AS SELECT 1 AS a
+CREATE TABLE t AS EXECUTE q
+CREATE VIEW v AS SELECT * FROM t
+CREATE TEMP VIEW v AS SELECT 1
+CREATE TEMP SEQUENCE s
+CREATE MATERIALIZED VIEW m AS SELECT 1
+REFRESH MATERIALIZED VIEW m
+ALTER TABLE t ADD COLUMN b int DEFAULT random()
+ALTER TABLE p DETACH PARTITION q CONCURRENTLY
+CREATE INDEX CONCURRENTLY i ON t (a)
+CREATE INDEX i ON t (a)
+DROP INDEX CONCURRENTLY i
+DROP TABLE a, b.c
+DROP TABLE pg_temp.t
+CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'
+CREATE DATABASE d
+DROP PUBLICATION exodus_orders
+DROP PUBLICATION mine
+DROP SCHEMA exodus CASCADE
+DROP TABLE exodus.progress
+GRANT SELECT ON t TO bob
+COMMENT ON TABLE t IS 'x'
+-- maintenance
+VACUUM t
+VACUUM (ANALYZE)
+ANALYZE t
+REINDEX TABLE t
+REINDEX TABLE CONCURRENTLY t
+CLUSTER
+CHECKPOINT
+ALTER SYSTEM SET work_mem = '1MB'
+LOCK TABLE t IN EXCLUSIVE MODE
+-- several at once
+SELECT 1; SELECT 2
+BEGIN; INSERT INTO t VALUES (1); COMMIT
+BEGIN READ ONLY; SELECT 1; COMMIT
+SET a.b = 1; SELECT 1;
+;;
+SELECT 1;
+-- nothing, or nothing known
+ 
+/* only a comment */
+SELEC 1
+SELECT * FORM t
+SELECT 'unfinished
