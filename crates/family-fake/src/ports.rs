@@ -4,7 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use family::{
     Applied, Capability, Chunk, Database, EndpointSpec, Family, Feed, FenceRecord, Finding, Follow,
-    FollowSpec, Inventory, Moved, PortError, Probe, Reader, Road, Trouble, Writer,
+    FollowSpec, Inventory, Moved, PortError, Probe, Reader, Road, Span, SpanEnd, Trouble, Writer,
 };
 use model::{Dataset, Digest, Frontier, Key, Record, Side, Tenant};
 use parking_lot::Mutex;
@@ -40,7 +40,8 @@ impl FakeFamily {
     #[must_use]
     pub fn database(&self, side: Side, tag: &str) -> Arc<FakeDatabase> {
         let server = Arc::clone(&self.servers[side.index()]);
-        Arc::new(FakeDatabase { server, tag: tag.to_owned(), latency: self.latency })
+        let spans = self.road == Road::Transactions;
+        Arc::new(FakeDatabase { server, tag: tag.to_owned(), latency: self.latency, spans })
     }
 }
 
@@ -103,6 +104,8 @@ pub struct FakeDatabase {
     server: Arc<Server>,
     tag: String,
     latency: Duration,
+    /// Whether it has digests over many records.
+    spans: bool,
 }
 
 fn lost() -> PortError {
@@ -152,8 +155,12 @@ impl FakeDatabase {
 
     fn connection(&self) -> Connection {
         let session = self.server.lock().connect(&self.tag);
-        let database =
-            Self { server: Arc::clone(&self.server), tag: self.tag.clone(), latency: self.latency };
+        let database = Self {
+            server: Arc::clone(&self.server),
+            tag: self.tag.clone(),
+            latency: self.latency,
+            spans: self.spans,
+        };
         Connection { database, session }
     }
 }
@@ -218,6 +225,38 @@ impl Database for FakeDatabase {
             let full = keys.len() >= limit.max(1);
             let next = keys.last().filter(|_| full).map(|key| Frontier(key.as_bytes().into()));
             Chunk { keys, next }
+        })
+        .await
+    }
+
+    async fn span(
+        &self,
+        dataset: &Dataset,
+        from: Option<&Frontier>,
+        end: SpanEnd<'_>,
+    ) -> Result<Option<Span>, PortError> {
+        if !self.spans {
+            return Ok(None);
+        }
+        let prefix = format!("{dataset}/");
+        let from = from.map(|f| Arc::clone(&f.0));
+        let (limit, last) = match end {
+            SpanEnd::Behind(limit) => (limit.max(1), None),
+            SpanEnd::At(last) => (usize::MAX, last.map(|f| Arc::clone(&f.0))),
+        };
+        self.call(Call::Scan, move |server| {
+            let state = server.lock();
+            let mut keys = state.keys_after(&prefix, from.as_deref(), limit);
+            keys.retain(|key| last.as_deref().is_none_or(|last| key.as_bytes() <= last));
+            let mut all = Vec::new();
+            for key in &keys {
+                all.extend_from_slice(key.as_bytes());
+                all.extend_from_slice(&state.digest(key).unwrap_or_default());
+            }
+            let full = keys.len() >= limit;
+            let next = keys.last().filter(|_| full).map(|key| Frontier(key.as_bytes().into()));
+            let digest = Digest(xxhash_rust::xxh3::xxh3_128(&all).to_be_bytes());
+            Some(Span { records: keys.len() as u64, digest, next })
         })
         .await
     }

@@ -113,6 +113,18 @@ pub trait Database: Send + Sync + 'static {
         from: Option<&Frontier>,
         limit: usize,
     ) -> Result<Chunk, PortError>;
+    /// One digest over many records in key order, from behind `from` to an end, for comparing
+    /// them at once. Equal on both sides when every record is, and different otherwise but for
+    /// the luck of a hash. `None` where the family has none: records are then compared singly.
+    async fn span(
+        &self,
+        dataset: &Dataset,
+        from: Option<&Frontier>,
+        end: SpanEnd<'_>,
+    ) -> Result<Option<Span>, PortError> {
+        let _ = (dataset, from, end);
+        Ok(None)
+    }
     /// A connection that reads records under a fence.
     async fn reader(&self) -> Result<Box<dyn Reader>, PortError>;
     /// A connection that applies records.
@@ -139,6 +151,26 @@ pub struct Chunk {
     /// Keys found.
     pub keys: Vec<Key>,
     /// Where to go on; `None` when the dataset is done.
+    pub next: Option<Frontier>,
+}
+
+/// Where a span ends.
+#[derive(Debug, Clone, Copy)]
+pub enum SpanEnd<'a> {
+    /// Behind this many records, or at the end of the dataset.
+    Behind(usize),
+    /// With the record at this frontier; `None` is the end of the dataset.
+    At(Option<&'a Frontier>),
+}
+
+/// Many records at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// How many.
+    pub records: u64,
+    /// Over all of them.
+    pub digest: Digest,
+    /// Where it ends; `None` at the end of the dataset.
     pub next: Option<Frontier>,
 }
 

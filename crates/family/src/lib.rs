@@ -18,7 +18,7 @@ mod session;
 pub use assess::{Capability, Finding, Inventory, Probe, Severity};
 pub use database::{
     Applied, Chunk, Database, Doubt, EndpointSpec, Family, Feed, FeedEvent, FenceRecord, Moved,
-    Reader, TlsMode, Verdict, Writer,
+    Reader, Span, SpanEnd, TlsMode, Verdict, Writer,
 };
 pub use error::{PortError, Trouble};
 pub use follow::{

@@ -1,6 +1,8 @@
 //! One verify, from its first chunk to its verdict.
 
-use std::collections::BTreeMap;
+mod spans;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use family::PortError;
@@ -84,6 +86,7 @@ impl Run<'_> {
     }
 
     async fn everything(&mut self, scope: &VerifyScope) {
+        let mut whole = BTreeSet::new();
         for side in [Side::Source, Side::Target] {
             let datasets = loop {
                 match self.engine.datasets(side).await {
@@ -92,10 +95,16 @@ impl Run<'_> {
                 }
             };
             for dataset in datasets {
-                if matches!(scope, VerifyScope::Dataset(only) if *only != dataset) {
+                if matches!(scope, VerifyScope::Dataset(only) if *only != dataset)
+                    || whole.contains(&dataset)
+                {
                     continue;
                 }
                 self.engine.verify.say(format!("comparing {dataset}, from the {side}"));
+                if side == Side::Source && self.spans(&dataset).await {
+                    whole.insert(dataset);
+                    continue;
+                }
                 let mut scan = Scan::new(side, dataset, None);
                 loop {
                     match scan.next(self.engine).await {
@@ -109,10 +118,7 @@ impl Run<'_> {
     }
 
     async fn chunk(&mut self, side: Side, keys: Vec<Key>) {
-        match side {
-            Side::Source => self.result.source_records += keys.len() as u64,
-            Side::Target => self.result.target_records += keys.len() as u64,
-        }
+        self.seen(side, keys.len() as u64);
         for batch in keys.chunks(BATCH) {
             self.turn(batch.len()).await;
             let batch = match side {
@@ -121,10 +127,22 @@ impl Run<'_> {
                 Side::Target => self.only_on_target(batch).await,
             };
             self.count(batch.len());
-            for (key, different) in self.glance(batch).await {
-                if different.is_none_or(|different| different) {
-                    self.look_again(key, 0);
-                }
+            self.first_look(batch).await;
+        }
+    }
+
+    const fn seen(&mut self, side: Side, records: u64) {
+        match side {
+            Side::Source => self.result.source_records += records,
+            Side::Target => self.result.target_records += records,
+        }
+    }
+
+    /// What is not found equal at once is looked at again.
+    async fn first_look(&mut self, batch: Vec<Key>) {
+        for (key, different) in self.glance(batch).await {
+            if different.is_none_or(|different| different) {
+                self.look_again(key, 0);
             }
         }
     }
