@@ -17,6 +17,8 @@ pub mod analysis;
 )]
 mod conn;
 mod error;
+mod follow;
+pub use follow::direction;
 #[allow(dead_code, reason = "the cold ports ask for it")]
 mod sql;
 pub mod tls;
