@@ -103,4 +103,10 @@ pub struct Scratch {
     pub read: String,
     /// A command that removes it.
     pub remove: String,
+    /// The dataset that holds them, where whole datasets are followed; `None` where records are.
+    pub dataset: Option<String>,
+    /// Commands that make the place for them on a server.
+    pub setup: Vec<String>,
+    /// Commands that remove it again.
+    pub teardown: Vec<String>,
 }

@@ -32,6 +32,8 @@ pub(super) struct Stage {
     pub(super) engine: Arc<Engine>,
     plugin: Arc<dyn FamilyPlugin>,
     access: Access,
+    /// Both servers, past any listener.
+    places: [Access; 2],
     scratch: Scratch,
     load: Arc<Load>,
     writers: Vec<JoinHandle<()>>,
@@ -77,21 +79,21 @@ impl Stage {
             horizon: Arc::clone(&horizon),
             progress: MemoryProgress::new(),
             config: engine::Config {
+                run: format!("{}_rehearsal", world.id),
                 conflict: model::ConflictPolicy::Overwrite,
                 ..engine::Config::default()
             },
         });
-        // Nothing there before moves: the copy of history is empty, and so is what feeds may say
-        // until only scratch records pass.
-        let nothing = Filter { datasets: Some(Vec::<Dataset>::new()), keys: None };
-        engine.set_filter(nothing.clone());
-        engine.start().await.map_err(|e| e.to_string())?;
-        engine.start_backfill(nothing).map_err(|e| e.to_string())?;
-        until("the empty copy", || engine.status().backfill.state == WorkState::Done).await?;
-        let (rule, tenant) = (scratch.rule.clone(), Tenant::new(&scratch.tenant));
-        let ours = move |key: &model::Key| family.tenant_of(&rule, key).as_ref() == Some(&tenant);
-        engine.set_filter(Filter { datasets: None, keys: Some(Arc::new(ours)) });
-        engine.open_feed(Side::Source).await.map_err(|e| e.to_string())?;
+        let places = [&source, &target].map(|spec| Access {
+            address: spec.address.clone(),
+            database: spec.database.clone(),
+            user: spec.user.clone(),
+            password: spec.password.clone(),
+        });
+        for place in &places {
+            all_of(plugin.as_ref(), place, &scratch.setup).await?;
+        }
+        follow(&engine, &family, &scratch).await?;
 
         let mut config =
             InterlayConfig::new("rehearsal", std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -120,7 +122,7 @@ impl Stage {
                 tokio::spawn(async move { write(writer, plugin, access, scratch, load).await })
             })
             .collect();
-        Ok(Self { table, interlay, engine, plugin, access, scratch, load, writers })
+        Ok(Self { table, interlay, engine, plugin, access, places, scratch, load, writers })
     }
 
     /// Waits for a fresh load of acknowledged writes, and for the other side to follow.
@@ -180,7 +182,66 @@ impl Stage {
             tracing::warn!(%left, "scratch records may stay on the other side until cleanup");
         }
         self.interlay.drain(Duration::from_millis(200)).await;
+        if let Err(error) = self.engine.release().await {
+            tracing::warn!(%error, "what is kept for the rehearsal stays until cleanup");
+        }
         self.engine.shutdown().await;
+        for place in &self.places {
+            if let Err(error) = all_of(self.plugin.as_ref(), place, &self.scratch.teardown).await {
+                tracing::warn!(error, "the place of the scratch records stays");
+            }
+        }
+    }
+}
+
+/// Has the engine follow the scratch records and nothing else.
+async fn follow(
+    engine: &Arc<Engine>,
+    family: &Arc<dyn family::Family>,
+    scratch: &Scratch,
+) -> Result<(), String> {
+    let text = |e: engine::EngineError| e.to_string();
+    let copied = || engine.status().backfill.state == WorkState::Done;
+    if let Some(dataset) = &scratch.dataset {
+        let only = Filter { datasets: Some(vec![Dataset::new(dataset)]), keys: None };
+        engine.set_filter(only.clone());
+        engine.start().await.map_err(text)?;
+        engine.open_feed(Side::Source).await.map_err(text)?;
+        engine.start_backfill(only).map_err(text)?;
+        return until("the copy", copied).await;
+    }
+    // Nothing there before moves: the copy of history is empty, and so is what feeds may say
+    // until only scratch records pass.
+    let nothing = Filter { datasets: Some(Vec::<Dataset>::new()), keys: None };
+    engine.set_filter(nothing.clone());
+    engine.start().await.map_err(text)?;
+    engine.start_backfill(nothing).map_err(text)?;
+    until("the empty copy", copied).await?;
+    let (rule, tenant) = (scratch.rule.clone(), Tenant::new(&scratch.tenant));
+    let family = Arc::clone(family);
+    let ours = move |key: &model::Key| family.tenant_of(&rule, key).as_ref() == Some(&tenant);
+    engine.set_filter(Filter { datasets: None, keys: Some(Arc::new(ours)) });
+    engine.open_feed(Side::Source).await.map_err(text)
+}
+
+/// Runs commands that all have to succeed.
+async fn all_of(
+    plugin: &dyn FamilyPlugin,
+    access: &Access,
+    commands: &[String],
+) -> Result<(), String> {
+    if commands.is_empty() {
+        return Ok(());
+    }
+    let results = plugin.run_commands(access, commands).await;
+    for result in &results {
+        if let Err(error) = &result.outcome {
+            return Err(format!("{}: {error}", access.address));
+        }
+    }
+    match results.len() == commands.len() {
+        true => Ok(()),
+        false => Err(format!("{}: the connection was lost", access.address)),
     }
 }
 

@@ -83,6 +83,9 @@ impl FamilyPlugin for RedisPlugin {
             write: format!("SET {TENANT}:{{n}} {{v}} EX 600"),
             read: format!("GET {TENANT}:{{n}}"),
             remove: format!("DEL {TENANT}:{{n}}"),
+            dataset: None,
+            setup: Vec::new(),
+            teardown: Vec::new(),
         })
     }
 }
