@@ -4,11 +4,13 @@
 //! blocking connection per thread.
 //!
 //! Layout: `servers` starts clusters, `conn` is the blocking client, `schema` makes every hard
-//! thing a database can hold, `equality` compares two databases, `residue` what was left on a
-//! server.
+//! thing a database can hold, `load` drives and records, `checkers` judge, `equality` compares two
+//! databases, `residue` pictures what was left on a server.
 
+pub mod checkers;
 pub mod conn;
 pub mod equality;
+pub mod load;
 pub mod residue;
 pub mod schema;
 pub mod servers;

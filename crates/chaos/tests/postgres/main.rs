@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where it is surprised")]
 
 mod equality;
+mod load;
 mod servers;
