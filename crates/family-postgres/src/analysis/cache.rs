@@ -10,6 +10,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::verdict::Analysis;
 
+#[cfg(test)]
+mod tests;
+
 /// Entries that share a place.
 const WAYS: usize = 8;
 
