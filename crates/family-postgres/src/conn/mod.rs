@@ -279,7 +279,8 @@ impl Conn {
 impl Drop for Conn {
     fn drop(&mut self) {
         let unanswered = self.busy || !self.posted.is_empty();
-        if unanswered && self.pid != 0 {
+        // Before it was introduced it was asked nothing that lasts.
+        if unanswered && self.pid != 0 && !self.started.is_empty() {
             self.link.abandoned().note(self.pid, &self.started);
         }
     }

@@ -1,5 +1,7 @@
 //! Two servers, a direction between them, and a judge that shares nothing with the product.
 
+pub(crate) mod load;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,22 @@ impl Pair {
         boot: &str,
         options: BTreeMap<String, String>,
     ) -> Arc<dyn Follow> {
+        self.open(side, run, boot, options, ConflictPolicy::Fail)
+    }
+
+    pub(crate) fn overwriting(&self, run: &str) -> Arc<dyn Follow> {
+        let options = options(&[("chunk_rows", "100")]);
+        self.open(Side::Source, run, "boot1", options, ConflictPolicy::Overwrite)
+    }
+
+    fn open(
+        &self,
+        side: Side,
+        run: &str,
+        boot: &str,
+        options: BTreeMap<String, String>,
+        conflict: ConflictPolicy,
+    ) -> Arc<dyn Follow> {
         let spec = |side, cluster: &Cluster| {
             let mut spec = cluster.spec(side, &self.db);
             spec.session_tag = format!("exodus:{run}:{boot}");
@@ -49,12 +67,7 @@ impl Pair {
         let source = spec(Side::Source, &self.source);
         let target = spec(Side::Target, &self.target);
         let (from, to) = if side == Side::Source { (source, target) } else { (target, source) };
-        let spec = FollowSpec {
-            run: run.to_owned(),
-            datasets: None,
-            conflict: ConflictPolicy::Fail,
-            options,
-        };
+        let spec = FollowSpec { run: run.to_owned(), datasets: None, conflict, options };
         family_postgres::direction(&from, &to, spec).expect("a direction")
     }
 
@@ -166,21 +179,28 @@ pub(crate) async fn drained(follow: &Arc<dyn Follow>, pump: &Pump) {
 pub(crate) async fn copy(follow: &Arc<dyn Follow>, datasets: &[&str], workers: usize) {
     let mut parts = Vec::new();
     for dataset in datasets {
-        parts.extend(follow.split(&Dataset::new(dataset), workers).await.expect("parts"));
+        let dataset = Dataset::new(dataset);
+        parts.extend(loop {
+            match follow.split(&dataset, workers).await {
+                Ok(parts) => break parts,
+                Err(error) => assert!(error.trouble != family::Trouble::Rejected, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        });
     }
     let parts = Arc::new(tokio::sync::Mutex::new(parts));
-    let mut tasks = Vec::new();
+    let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..workers {
         let (follow, parts) = (follow.clone(), parts.clone());
-        tasks.push(tokio::spawn(async move {
+        tasks.spawn(async move {
             loop {
                 let Some(part) = parts.lock().await.pop() else { return };
                 fill(&follow, &part).await;
             }
-        }));
+        });
     }
-    for task in tasks {
-        task.await.expect("a worker");
+    while let Some(done) = tasks.join_next().await {
+        done.expect("a worker");
     }
 }
 
@@ -199,4 +219,35 @@ pub(crate) async fn fill(follow: &Arc<dyn Follow>, part: &FillPart) {
             }
         }
     }
+}
+
+/// Tries until it works, as the engine does.
+pub(crate) async fn until<T>(mut once: impl AsyncFnMut() -> Result<T, PortError>) -> T {
+    for _ in 0..400 {
+        match once().await {
+            Ok(done) => return done,
+            Err(error) => {
+                assert!(error.trouble != family::Trouble::Rejected, "{error}");
+                eprintln!("again: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    panic!("it never works");
+}
+
+/// Drops a slot as soon as nobody reads it.
+pub(crate) async fn gone(pair: &Pair, slot: &str) {
+    until(async || {
+        let (_, error) = pair.source.try_sql(
+            crate::support::OWNER,
+            &pair.db,
+            &format!("SELECT pg_drop_replication_slot('{slot}')"),
+        );
+        match error.is_empty() {
+            true => Ok(()),
+            false => Err(PortError::new(family::Trouble::Unreachable, "EXO-PGS-309", error)),
+        }
+    })
+    .await;
 }
