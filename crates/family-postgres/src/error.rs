@@ -18,6 +18,15 @@ pub(crate) mod code {
     pub(crate) const UNSUPPORTED: &str = "EXO-PGS-108";
     pub(crate) const BUSY: &str = "EXO-PGS-109";
     pub(crate) const READ_ONLY: &str = "EXO-PGS-110";
+    pub(crate) const NO_FEED: &str = "EXO-PGS-111";
+    pub(crate) const NO_FENCE: &str = "EXO-PGS-112";
+    pub(crate) const FENCE_RECORD: &str = "EXO-PGS-113";
+    pub(crate) const DATASET: &str = "EXO-PGS-114";
+    pub(crate) const IMAGE: &str = "EXO-PGS-115";
+    pub(crate) const NO_DUMP: &str = "EXO-PGS-116";
+    pub(crate) const DUMP: &str = "EXO-PGS-117";
+    pub(crate) const STRANGER: &str = "EXO-PGS-118";
+    pub(crate) const FENCE_LEAKS: &str = "EXO-PGS-119";
 }
 
 /// An error of a server, as far as somebody acts on it.

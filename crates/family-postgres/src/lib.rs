@@ -10,18 +10,25 @@
 //! `session` the hot path.
 
 pub mod analysis;
+mod assess;
 #[allow(
     dead_code,
     unused_imports,
     reason = "what the cold ports and the follower do not ask yet they will"
 )]
 mod conn;
+mod database;
 mod error;
+mod family;
 mod follow;
-pub use follow::direction;
-#[allow(dead_code, reason = "the cold ports ask for it")]
+mod key;
+#[allow(dead_code, unused_imports, reason = "the follower calls it")]
+mod schema;
 mod sql;
 pub mod tls;
+
+pub use crate::family::PostgresFamily;
+pub use crate::follow::direction;
 
 #[cfg(test)]
 #[allow(dead_code, reason = "shared with the integration tests, each of which uses a part")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use family::{EndpointSpec, PortError, Trouble};
+use family::{EndpointSpec, PortError, TlsMode, Trouble};
 use model::Side;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,8 +62,11 @@ pub(crate) struct Link {
     database: String,
     user: String,
     password: Option<Zeroizing<String>>,
+    tls_mode: TlsMode,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     tag: String,
+    /// The migration's id, as the tag says it.
+    run: String,
     timeout: Duration,
     application_users: Vec<String>,
     abandoned: Arc<Abandoned>,
@@ -91,8 +94,10 @@ impl Link {
             database: spec.database.clone().unwrap_or_else(|| DATABASE.to_owned()),
             user: spec.user.clone().unwrap_or_else(|| DATABASE.to_owned()),
             password: spec.password.as_deref().map(|p| Zeroizing::new(p.to_owned())),
+            tls_mode: spec.tls.clone(),
             tls,
             tag: short_tag(&spec.session_tag),
+            run: run_of(&spec.session_tag).to_owned(),
             timeout: spec.timeout,
             application_users: spec.application_users.clone(),
             abandoned,
@@ -124,9 +129,23 @@ impl Link {
         self.password.as_ref().map(|p| p.as_str())
     }
 
+    pub(crate) fn tls_mode(&self) -> &TlsMode {
+        &self.tls_mode
+    }
+
     /// First part of the names of our connections; carries migration and boot.
     pub(crate) fn tag(&self) -> &str {
         &self.tag
+    }
+
+    /// Front of the names of all connections of this migration, whatever their boot.
+    pub(crate) fn family_tag(&self) -> String {
+        format!("{}:", self.tag.rsplit_once(':').map_or(self.tag.as_str(), |(front, _)| front))
+    }
+
+    /// The migration's id.
+    pub(crate) fn run(&self) -> &str {
+        &self.run
     }
 
     pub(crate) fn timeout(&self) -> Duration {
@@ -237,6 +256,12 @@ fn short_tag(tag: &str) -> String {
     format!("exodus:{:016x}:{boot}", xxh3_64(front.as_bytes()))
 }
 
+/// The migration in `exodus:<migration>:<boot>`.
+fn run_of(tag: &str) -> &str {
+    let inner = tag.strip_prefix("exodus:").unwrap_or(tag);
+    inner.rsplit_once(':').map_or(inner, |(run, _)| run)
+}
+
 fn host_of(address: &str) -> Result<&str, PortError> {
     let (host, port) = address
         .rsplit_once(':')
@@ -261,6 +286,13 @@ mod tests {
         for wrong in ["", "host", ":1", "host:x", "host:70000"] {
             assert!(host_of(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_tag_says_its_migration() {
+        assert_eq!(run_of("exodus:orders:b1"), "orders");
+        assert_eq!(run_of("exodus:a:b:b1"), "a:b");
+        assert_eq!(run_of("odd"), "odd");
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod direction;
 mod fill;
 mod judge;
 mod keytext;
-mod names;
+pub(crate) mod names;
 mod order;
 mod ours;
 mod prepare;

@@ -62,7 +62,7 @@ impl Names {
 
 /// A run as part of a name: slots allow lower case letters, digits and underscores. What had to
 /// be changed or cut gets a hash, so that two runs never share a name.
-fn plain(run: &str) -> String {
+pub(crate) fn plain(run: &str) -> String {
     let keep = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if run.len() <= RUN_BYTES_MAX && !run.is_empty() && run.chars().all(keep) {
         return run.to_owned();

@@ -5,7 +5,7 @@
 //! the server itself.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -120,9 +120,15 @@ impl Cluster {
 
     /// The same as somebody else, and what went wrong.
     pub(crate) fn try_sql(&self, user: &str, database: &str, sql: &str) -> (String, String) {
+        // By its input: statements of one argument would be one transaction.
         let mut psql = self.psql(user, database);
-        psql.args(["-c", sql]);
-        let done = psql.output().expect("psql runs");
+        psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut psql = psql.spawn().expect("psql runs");
+        let mut input = psql.stdin.take().expect("its input");
+        // It may have ended already: then what it said is what counts.
+        let _ = input.write_all(sql.as_bytes());
+        drop(input);
+        let done = psql.wait_with_output().expect("psql ends");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         let error = if done.status.success() { String::new() } else { text(&done.stderr) };
         (text(&done.stdout), error)
