@@ -528,3 +528,67 @@ async fn preflight_compares_both_sides() {
     let found = by_code(stranger.compare_endpoints(&pair.source, &pair.target).await);
     assert_eq!(found["EXO-PRE-221"].severity, Severity::NotRun);
 }
+
+/// Every span of a table, as the source is cut.
+async fn spans(pair: &Pair, dataset: &str, records: usize) -> Vec<[family::Span; 2]> {
+    let dataset = model::Dataset::new(dataset);
+    let (mut from, mut all) = (None, Vec::new());
+    loop {
+        let behind = family::SpanEnd::Behind(records);
+        let source = pair
+            .source
+            .span(&dataset, from.as_ref(), behind)
+            .await
+            .expect("an answer")
+            .expect("a span");
+        let at = family::SpanEnd::At(source.next.as_ref());
+        let target = pair
+            .target
+            .span(&dataset, from.as_ref(), at)
+            .await
+            .expect("an answer")
+            .expect("a span");
+        from.clone_from(&source.next);
+        all.push([source, target]);
+        if from.is_none() {
+            return all;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_span_sees_one_row_that_differs_and_where() {
+    let table = "CREATE TABLE t (a int, b int, v text, PRIMARY KEY (a, b)); \
+                 CREATE TABLE u (id text PRIMARY KEY); CREATE TABLE w (a int)";
+    let pair = pair(table).await;
+    let rows = "INSERT INTO t SELECT x / 10, x % 10, 'v' || x FROM generate_series(1, 1000) x";
+    pair.on_source(rows);
+    pair.on_target(rows);
+    // The same rows stored in another order.
+    pair.on_target(
+        "DELETE FROM t WHERE a < 50; INSERT INTO t SELECT x / 10, x % 10, 'v' || x \
+                    FROM generate_series(499, 1, -1) x",
+    );
+    let equal = |[a, b]: &[family::Span; 2]| (a.records, a.digest) == (b.records, b.digest);
+    let all = spans(&pair, "public.t", 64).await;
+    assert_eq!(all.len(), 16);
+    assert_eq!(all.iter().map(|[a, _]| a.records).sum::<u64>(), 1000);
+    assert!(all.iter().all(equal));
+    for (change, at) in [
+        ("UPDATE t SET v = 'x' WHERE a = 30 AND b = 0", 4),
+        ("DELETE FROM t WHERE a = 0 AND b = 1", 0),
+        ("INSERT INTO t VALUES (1000, 0, 'more')", 15),
+    ] {
+        pair.on_target(change);
+        let all = spans(&pair, "public.t", 64).await;
+        assert!(!equal(&all[at]), "{change}");
+        pair.on_source(change);
+        assert!(spans(&pair, "public.t", 64).await.iter().all(equal), "{change}");
+    }
+    for unordered in ["public.u", "public.w"] {
+        let dataset = model::Dataset::new(unordered);
+        let span =
+            pair.source.span(&dataset, None, family::SpanEnd::Behind(10)).await.expect("an answer");
+        assert_eq!(span, None, "{unordered}");
+    }
+}

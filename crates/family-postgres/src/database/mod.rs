@@ -5,7 +5,7 @@
 //! settings of `conn::link`, columns by name.
 //!
 //! Layout: `probe` who the server is, `inventory` and `scan`
-//! what there is, `relation` one table, `statements` questions about its rows, `reader`,
+//! what there is, `span` a digest over much of it, `relation` one table, `statements` questions about its rows, `reader`,
 //! `writer` and `image` rows by key, `fence` who may connect, `sessions` who is connected,
 //! `cleanup` what remains of us.
 
@@ -18,6 +18,7 @@ mod reader;
 pub(crate) mod relation;
 mod scan;
 mod sessions;
+mod span;
 mod statements;
 mod writer;
 
@@ -27,8 +28,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use family::{
-    Chunk, Database, Feed, FenceRecord, Finding, Inventory, PortError, Probe, Reader, Trouble,
-    Writer,
+    Chunk, Database, Feed, FenceRecord, Finding, Inventory, PortError, Probe, Reader, Span,
+    SpanEnd, Trouble, Writer,
 };
 use model::{Dataset, Frontier, Side};
 use parking_lot::Mutex;
@@ -131,6 +132,15 @@ impl Database for PostgresDatabase {
         let asked = Instant::now();
         conn.query("SELECT").await?;
         Ok(asked.elapsed())
+    }
+
+    async fn span(
+        &self,
+        dataset: &Dataset,
+        from: Option<&Frontier>,
+        end: SpanEnd<'_>,
+    ) -> Result<Option<Span>, PortError> {
+        span::span(&mut *self.control().await?, dataset, from, end).await
     }
 
     async fn scan(

@@ -43,6 +43,8 @@ pub(crate) struct KeyColumn {
     pub(crate) type_name: String,
     /// Schema of its operators: with an empty search path those of extensions must be named.
     pub(crate) operators: String,
+    /// Ordered by a collation, which another server may have in another version.
+    pub(crate) collated: bool,
 }
 
 impl Relation {
@@ -96,6 +98,7 @@ fn key_column(row: &Row) -> Result<KeyColumn, PortError> {
         name: row.text(0)?.to_owned(),
         type_name: row.text(1)?.to_owned(),
         operators: row.text(2)?.to_owned(),
+        collated: row.flag(3)?,
     })
 }
 
@@ -114,7 +117,8 @@ fn columns_sql(schema: &str, name: &str) -> String {
 /// no row out and no two rows in.
 fn key_sql(schema: &str, name: &str) -> String {
     format!(
-        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), quote_ident(o.nspname) \
+        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), quote_ident(o.nspname), \
+           a.attcollation NOT IN (0, {BYTEWISE}) \
          FROM (SELECT i.* FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid \
            JOIN pg_namespace n ON n.oid = c.relnamespace \
            WHERE n.nspname = {} AND c.relname = {} AND {USABLE} \
@@ -132,6 +136,9 @@ fn key_sql(schema: &str, name: &str) -> String {
         literal(name)
     )
 }
+
+/// The collations `C` and `POSIX`, which order by bytes everywhere (`pg_collation.dat`).
+const BYTEWISE: &str = "950, 951";
 
 /// Of an index `i`: its columns identify a row.
 pub(crate) const USABLE: &str = "i.indisunique AND i.indisvalid AND i.indpred IS NULL \

@@ -95,24 +95,55 @@ pub(crate) fn keys_after(relation: &Relation, first: bool, limit: usize) -> Stri
     }
     let names: Vec<String> = relation.key.iter().map(|c| format!("t.{}", ident(&c.name))).collect();
     let names = names.join(", ");
-    let after = if first { String::new() } else { format!(" WHERE {}", after(relation)) };
+    let after = if first { String::new() } else { format!(" WHERE {}", after(relation, 1)) };
     format!("SELECT {names} FROM {table} t{after} ORDER BY {names} LIMIT {limit}")
 }
 
-/// The condition that a row of `t` lies behind the key in the parameters.
-fn after(relation: &Relation) -> String {
+/// The key of the row so many behind; parameters as of [`keys_after`].
+pub(crate) fn key_number(relation: &Relation, first: bool, number: usize) -> String {
+    format!("{} OFFSET {}", keys_after(relation, first, 1), number.saturating_sub(1))
+}
+
+/// How many rows lie behind a key and not behind another, and two sums over their hashes. The
+/// keys are the parameters, as far as they are given.
+pub(crate) fn sums(relation: &Relation, begins: bool, ends: bool) -> String {
+    let mut bounds = Vec::new();
+    let mut parameter = 1;
+    if begins {
+        bounds.push(format!("({})", after(relation, parameter)));
+        parameter += relation.key.len();
+    }
+    if ends {
+        bounds.push(format!("NOT ({})", after(relation, parameter)));
+    }
+    let bounds =
+        if bounds.is_empty() { String::new() } else { format!(" WHERE {}", bounds.join(" AND ")) };
+    let part = |at: usize| {
+        format!("coalesce(sum(('x' || substr(s.h, {at}, 15))::bit(60)::bigint), 0)::text")
+    };
+    format!(
+        "SELECT count(*), {}, {} FROM (SELECT {} AS h FROM {} t{bounds}) s",
+        part(1),
+        part(17),
+        hash(relation, "t"),
+        relation.only()
+    )
+}
+
+/// The condition that a row of `t` lies behind the key in the parameters from `first` on.
+fn after(relation: &Relation, first_parameter: usize) -> String {
     let left = |c: &KeyColumn| format!("t.{}", ident(&c.name));
     let right = |(n, c): (usize, &KeyColumn)| format!("${n}::{}", c.type_name);
     let first = &relation.key[0];
     if relation.key.iter().all(|c| c.operators == first.operators) {
         let (l, r): (Vec<_>, Vec<_>) =
-            (1..).zip(&relation.key).map(|(n, c)| (left(c), right((n, c)))).unzip();
+            (first_parameter..).zip(&relation.key).map(|(n, c)| (left(c), right((n, c)))).unzip();
         let more = operator(first, ">");
         return format!("ROW({}) {more} ROW({})", l.join(", "), r.join(", "));
     }
     // A row comparison takes its operators from one schema only.
-    let steps = (1..).zip(&relation.key).map(|(n, last)| {
-        let mut all: Vec<String> = (1..n)
+    let steps = (first_parameter..).zip(&relation.key).map(|(n, last)| {
+        let mut all: Vec<String> = (first_parameter..n)
             .zip(&relation.key)
             .map(|(m, c)| format!("{} {} {}", left(c), operator(c, "="), right((m, c))))
             .collect();
@@ -180,6 +211,7 @@ mod tests {
             name: (*name).into(),
             type_name: "integer".into(),
             operators: (*schema).into(),
+            collated: false,
         };
         Relation {
             schema: "s".into(),
@@ -192,12 +224,12 @@ mod tests {
 
     #[test]
     fn behind_a_key_is_one_comparison_where_it_can_be() {
-        let one = after(&relation(&[("a", "pg_catalog"), ("b", "pg_catalog")]));
+        let one = after(&relation(&[("a", "pg_catalog"), ("b", "pg_catalog")]), 1);
         assert_eq!(
             one,
             "ROW(t.\"a\", t.\"b\") OPERATOR(pg_catalog.>) ROW($1::integer, $2::integer)"
         );
-        let two = after(&relation(&[("a", "public"), ("b", "pg_catalog")]));
+        let two = after(&relation(&[("a", "public"), ("b", "pg_catalog")]), 1);
         assert_eq!(
             two,
             "(t.\"a\" OPERATOR(public.>) $1::integer) OR (t.\"a\" OPERATOR(public.=) $1::integer \
