@@ -24,6 +24,7 @@ mod follow;
 mod key;
 #[allow(dead_code, unused_imports, reason = "the follower calls it")]
 mod schema;
+pub mod session;
 mod sql;
 pub mod tls;
 

@@ -26,6 +26,6 @@ pub use follow::{
     StreamEvent,
 };
 pub use session::{
-    After, ClientError, Expect, Frame, Greeting, Malformed, Next, Of, Place, Protocol, Refused,
-    Replied, Request, Session, SessionFacts, Settles, Upstream,
+    After, ClientError, Expect, Frame, Greeting, Malformed, Next, Of, Offer, Opening, Place,
+    Protocol, Refused, Replied, Request, Session, SessionFacts, Settles, Upstream,
 };

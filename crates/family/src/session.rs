@@ -16,11 +16,15 @@
 //! A client has unanswered requests on one upstream connection at a time. It changes to another
 //! (its own, another database, the other side) only when nothing is owed.
 
+mod refused;
+
 use std::hash::Hash;
 use std::sync::Arc;
 
-use model::{Access, Touches};
+use model::{Access, Side, Touches};
 use thiserror::Error;
+
+pub use refused::{ClientError, Refused};
 
 use crate::database::{EndpointSpec, TlsMode, Verdict};
 use crate::error::PortError;
@@ -49,6 +53,24 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// # Errors
     /// When certificates cannot be read.
     fn tls(&self, mode: &TlsMode) -> Result<Option<Arc<rustls::ClientConfig>>, PortError>;
+    /// Protocols this family names in a TLS handshake, if it names any (ALPN).
+    fn alpn(&self) -> &'static [&'static [u8]] {
+        &[]
+    }
+    /// What the first bytes of a connection ask for before its session begins. Asked with one
+    /// byte first, then with as many as it wants to see.
+    fn opening(&self, input: &[u8], offer: Offer) -> Opening {
+        let _ = input;
+        match offer {
+            Offer::Tls => Opening::Tls { answer: &[], alpn: None },
+            Offer::Plain | Offer::Encrypted => Opening::Session,
+        }
+    }
+    /// What a server is asked before TLS begins, and the one byte with which it agrees. `None`
+    /// where TLS begins without a word.
+    fn asks_for_tls(&self) -> Option<(&'static [u8], u8)> {
+        None
+    }
     /// Writes an error in the family's own format, for a client that has no session yet or whose
     /// session has been dropped. [`Session::refuse`] is for requests.
     fn error(&self, error: &ClientError, out: &mut Vec<u8>);
@@ -69,9 +91,21 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     /// A control request that ends the wait of the request blocked on this server connection
     /// without closing it. `None` when the family has none.
     fn unblock(&self, connection: u64, out: &mut Vec<u8>) -> Option<Expect>;
+    /// A control request that ends the statement this server connection is executing, without
+    /// closing it. `None` when the family has none.
+    fn interrupt(&self, connection: u64, out: &mut Vec<u8>) -> Option<Expect> {
+        let _ = (connection, out);
+        None
+    }
     /// A control request that closes this server connection, and succeeds too when it is gone
     /// already. `None` when the family has none.
     fn kill(&self, connection: u64, out: &mut Vec<u8>) -> Option<Expect>;
+    /// Whether the reply to [`Protocol::kill`] says that the connection is gone, as far as the
+    /// server lets us know.
+    fn killed(&self, reply: &[u8]) -> bool {
+        let _ = reply;
+        true
+    }
     /// Compares the two sides' replies to one request (whole frames).
     fn compare(&self, request: &[u8], class: u16, authority: &[u8], other: &[u8]) -> Verdict;
     /// Whether the other side's reply differs only in that it lacks what the authority's has:
@@ -83,6 +117,37 @@ pub trait Protocol: Send + Sync + Sized + 'static {
     }
     /// A short description of a reply for the sample of differences; values masked.
     fn mask(&self, reply: &[u8]) -> String;
+}
+
+/// What a listener offers a client that has just connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// Plain text only.
+    Plain,
+    /// TLS, if it wants.
+    Tls,
+    /// The connection is encrypted already.
+    Encrypted,
+}
+
+/// What the first bytes of a connection ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening {
+    /// This many bytes are needed to tell.
+    More(usize),
+    /// The session begins with these bytes.
+    Session,
+    /// These bytes are answered and done with; what comes next is looked at afresh.
+    Decline(&'static [u8]),
+    /// TLS begins, behind these bytes when they are answered, with them when they are not.
+    Tls {
+        /// The answer that the client waits for.
+        answer: &'static [u8],
+        /// The protocol that has to be agreed upon in the handshake.
+        alpn: Option<&'static [u8]>,
+    },
+    /// Nothing that is spoken here: told so and closed.
+    Refuse(Vec<u8>),
 }
 
 /// What the upstream connection has to know about a request to recognise its reply. Made by a
@@ -100,6 +165,9 @@ pub enum Place {
     /// A connection of [`Session::candidate`]'s identity: the request asks whether the client
     /// may become it, and changes no state of a connection that already is.
     Candidate,
+    /// The worker's shared connection to the authority: the session asks on its own behalf, with
+    /// rewritten bytes and an inspected reply.
+    Control,
 }
 
 /// One request, as understood.
@@ -216,6 +284,11 @@ pub trait Session: 'static {
     fn version(&self) -> u32;
     /// The identity that a request with [`Place::Candidate`] asks for.
     fn candidate(&self) -> &Self::Identity;
+    /// The identity of shared connections to the secondary that may answer this client's reads,
+    /// although it has a connection of its own to the authority.
+    fn reader(&self) -> &Self::Identity {
+        self.identity()
+    }
     /// Which records a request touches, and whether it may touch others too. Called only when
     /// somebody has to know.
     fn touches(&self, request: &Request, raw: &[u8]) -> (Touches, bool);
@@ -233,19 +306,79 @@ pub trait Session: 'static {
     fn refuse(&mut self, error: &ClientError, out: &mut Vec<u8>);
     /// The error for [`Next::Malformed`].
     fn farewell(&mut self, out: &mut Vec<u8>);
+    /// A message of a reply that was marked [`Frame::tells`], before the client gets it; also one
+    /// that answers nothing, on the client's own connection. `end`: the reply is complete.
+    fn told(&mut self, message: &[u8], end: bool) {
+        let _ = (message, end);
+    }
+    /// Who is the authority now. Said before a local answer.
+    fn stands(&mut self, authority: Side) {
+        let _ = authority;
+    }
+    /// In the middle of something that ends where it began: its requests are not held and go
+    /// nowhere else. Only known for certain while nothing is owed.
+    fn bound(&self) -> bool {
+        false
+    }
+    /// The server waits for more of what the client began: its silence is no work in progress.
+    fn awaited(&self) -> bool {
+        false
+    }
+    /// May be closed without breaking anything off, at a moment when nothing is owed.
+    fn dismissible(&self) -> bool {
+        !self.encumbered()
+    }
+    /// Last words to a client that is closed because the interlay stops serving it.
+    fn dismissed(&mut self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+    /// Last words to the server of the client's own connection.
+    fn goodbye(&self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+    /// A request that asks the client's own connection for the state it carries, so that the
+    /// connection can be given up while nobody may write and the session go on elsewhere by
+    /// [`Session::restore`]. `None` where the session itself knows all of it.
+    fn harvest(&self, out: &mut Vec<u8>) -> Option<Expect> {
+        let _ = out;
+        None
+    }
+    /// The reply to [`Session::harvest`]. From here on the session is [`Session::carried`].
+    ///
+    /// # Errors
+    /// When the connection has what cannot be carried over.
+    fn harvested(&mut self, reply: &[u8]) -> Result<(), ClientError> {
+        let _ = reply;
+        Ok(())
+    }
+    /// The state is here and not on a connection.
+    fn carried(&self) -> bool {
+        false
+    }
+    /// What the client began was ended by a barrier; it has not been told yet. `out` takes what
+    /// makes the connection forget it, before [`Session::harvest`].
+    fn broken_off(&mut self, out: &mut Vec<u8>) -> Option<Expect> {
+        let _ = out;
+        None
+    }
     /// Whether the client's own connection carries state that a shared one does not have.
     fn encumbered(&self) -> bool;
     /// Commands that bring a fresh own connection into this session's state. Their replies are
     /// swallowed; an error among them ends the client.
     fn restore(&self, out: &mut Vec<u8>, expects: &mut Vec<Expect>) -> Result<(), ClientError>;
     /// The client's own connection was replaced by one to another authority: what could not be
-    /// carried over is remembered, what the client must be told is written to `out`.
-    fn moved(&mut self, out: &mut Vec<u8>);
+    /// carried over is remembered, what the client must be told is written to `out`. `replies`
+    /// are those to [`Session::restore`].
+    fn moved(&mut self, replies: &[u8], out: &mut Vec<u8>);
     /// A request that was unblocked by us, with the time it has waited already taken off its
     /// own limit. `None` when that limit has passed.
     fn again(&mut self, class: u16, raw: &[u8], waited: std::time::Duration) -> Option<Vec<u8>>;
     /// Whether this reply is what an unblocked request answers when it got nothing.
     fn gave_up(&self, reply: &[u8]) -> bool;
+    /// Whether the client has said who it is, where it has to.
+    fn admitted(&self) -> bool {
+        true
+    }
     /// Who the client is.
     fn facts(&self) -> SessionFacts;
     /// A stable number for the shape of a request (kind, arity, key pattern), for telling when
@@ -273,6 +406,8 @@ pub struct Frame {
     /// With `end`: what the client began is not over (a transaction is open), so that nothing
     /// was promised to it yet.
     pub open: bool,
+    /// The session has to see this message, which is whole: [`Session::told`].
+    pub tells: bool,
 }
 
 /// Whom a message is for.
@@ -311,6 +446,10 @@ pub trait Upstream: 'static {
     /// # Errors
     /// When the bytes are not the protocol.
     fn greeting(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Greeting, Malformed>;
+    /// The server closed the connection before it was open: what it means by that, if anything.
+    fn hung_up(&mut self) -> Option<Vec<u8>> {
+        None
+    }
     /// What is at the front of the input; `None` when that cannot be told yet. A message larger
     /// than the input is returned in parts. `head` is what the oldest unanswered request expects.
     ///
@@ -319,80 +458,4 @@ pub trait Upstream: 'static {
     fn frame(&mut self, input: &[u8], head: Option<Expect>) -> Result<Option<Frame>, Malformed>;
     /// The server's own number for this connection, if it told us.
     fn connection(&self) -> Option<u64>;
-}
-
-/// Why a client gets an error from us and not from a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// The interlay serves as many clients as it may.
-    TooManyClients,
-    /// No connection to the authority could be opened; the request was not sent.
-    Unreachable,
-    /// Writes were held longer than the limit; the request was not sent.
-    HeldTooLong,
-    /// Cannot be kept across two sides; the request was not sent.
-    NotKept,
-    /// Touches records of tenants that both sides decide about; the request was not sent.
-    SpansTenants,
-    /// A bound on memory was reached; the request was not sent.
-    Overloaded,
-    /// What may have changed cannot be noted durably; the request was not sent.
-    NotNoted,
-    /// Too large to be carried over to another authority.
-    TooLarge,
-    /// The connection to the server broke while the request was on its way.
-    Lost,
-    /// The interlay is being drained.
-    Draining,
-}
-
-impl Refused {
-    /// The `EXO-` code an operator can look up.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::TooManyClients => "EXO-PXY-001",
-            Self::Unreachable => "EXO-PXY-002",
-            Self::HeldTooLong => "EXO-PXY-003",
-            Self::NotKept => "EXO-PXY-004",
-            Self::SpansTenants => "EXO-PXY-005",
-            Self::Overloaded => "EXO-PXY-006",
-            Self::NotNoted => "EXO-PXY-007",
-            Self::TooLarge => "EXO-PXY-008",
-            Self::Lost => "EXO-PXY-009",
-            Self::Draining => "EXO-PXY-010",
-        }
-    }
-
-    /// What happened, in a few words without line breaks.
-    #[must_use]
-    pub const fn message(self) -> &'static str {
-        match self {
-            Self::TooManyClients => "max number of clients reached",
-            Self::Unreachable => "the database cannot be reached, nothing was sent",
-            Self::HeldTooLong => "writes were held longer than the limit, nothing was sent",
-            Self::NotKept => {
-                "this command cannot be kept across two systems while a migration runs"
-            }
-            Self::SpansTenants => "this command spans tenants that different systems decide about",
-            Self::Overloaded => "memory limit of the interlay reached, nothing was sent",
-            Self::NotNoted => "changes cannot be noted durably, nothing was sent",
-            Self::TooLarge => "too large to be carried over a switch of authority",
-            Self::Lost => "the connection to the database broke, the outcome is unknown",
-            Self::Draining => "this interlay is being drained",
-        }
-    }
-}
-
-/// An error for a client, before its family puts it into its own format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientError {
-    /// Why.
-    pub why: Refused,
-}
-
-impl From<Refused> for ClientError {
-    fn from(why: Refused) -> Self {
-        Self { why }
-    }
 }

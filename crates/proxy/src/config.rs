@@ -90,6 +90,8 @@ pub struct Limits {
     pub hold_max: Duration,
     /// Time for a TLS handshake or a PROXY header.
     pub handshake_timeout: Duration,
+    /// Time for a client to say who it is, where its family wants to know.
+    pub login_timeout: Duration,
     /// How long a read may wait for the secondary before the authority is asked instead.
     pub secondary_timeout: Duration,
     /// Time for opening a server connection.
@@ -116,6 +118,7 @@ impl Default for Limits {
             transaction_bytes_max: 4 << 20,
             hold_max: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
+            login_timeout: Duration::from_secs(60),
             secondary_timeout: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(5),
             own_idle: Duration::from_secs(5),

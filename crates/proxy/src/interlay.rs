@@ -28,7 +28,7 @@ impl Interlay {
     /// When the address cannot be bound, a thread cannot be started, or the TLS settings of an
     /// endpoint cannot be used.
     pub fn bind<P: Protocol>(
-        config: InterlayConfig,
+        mut config: InterlayConfig,
         protocol: P,
         upstreams: &Upstreams,
         table: Arc<ArcSwap<RoutingTable>>,
@@ -51,6 +51,10 @@ impl Interlay {
             let protocol = Arc::clone(&protocol);
             Box::new(move |mode: &family::TlsMode| protocol.tls(mode))
         };
+        if let Some(tls) = config.tls.as_mut().filter(|_| !protocol.alpn().is_empty()) {
+            let names = protocol.alpn().iter().map(|name| name.to_vec()).collect();
+            Arc::make_mut(tls).alpn_protocols = names;
+        }
         let classes = protocol.classes();
         let Parts { shared, inboxes } =
             Shared::build(config, address, upstreams, table, capture.into(), shards, classes, tls)?;

@@ -132,6 +132,11 @@ impl Shared {
         &self.config
     }
 
+    /// TLS towards clients, with what the family adds to it.
+    pub(crate) fn tls(&self) -> Option<&Arc<rustls::ServerConfig>> {
+        self.config.tls.as_ref()
+    }
+
     pub(crate) fn table(&self) -> Arc<RoutingTable> {
         self.table.load_full()
     }

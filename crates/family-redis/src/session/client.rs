@@ -392,7 +392,7 @@ impl Session for RedisSession {
         Ok(())
     }
 
-    fn moved(&mut self, out: &mut Vec<u8>) {
+    fn moved(&mut self, _replies: &[u8], out: &mut Vec<u8>) {
         self.watch_broken |= std::mem::take(&mut self.watching);
         if self.tracking.is_some() && self.identity.resp3() {
             out.extend_from_slice(b">2\r\n$10\r\ninvalidate\r\n_\r\n");

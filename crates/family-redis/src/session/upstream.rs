@@ -213,7 +213,7 @@ impl Upstream for RedisUpstream {
         };
         let Current { of, error } = current;
         let end = if of == Of::Reply { end_of_reply } else { end };
-        Ok(Some(Frame { len, of, start, end, error, tail: false, open: false }))
+        Ok(Some(Frame { len, of, start, end, error, tail: false, open: false, tells: false }))
     }
 
     fn connection(&self) -> Option<u64> {

@@ -1,4 +1,5 @@
-//! Letting clients in: count, deal out to shards, PROXY header, TLS.
+//! Letting clients in: count, deal out to shards, PROXY header; `opening` does what comes before
+//! a session.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -8,11 +9,10 @@ use std::time::Duration;
 use family::{Protocol, Refused};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 
 use super::Shard;
 use super::client::Client;
-use super::stream::Stream;
+use super::opening::{self, Opened};
 use crate::config::ProxyProtocol;
 use crate::proxy_header;
 
@@ -94,43 +94,27 @@ pub(super) async fn admit<P: Protocol>(
 /// A client from its first byte to its last.
 async fn serve<P: Protocol>(shard: Rc<Shard<P>>, stream: TcpStream, address: SocketAddr) {
     let limit = shard.limits().handshake_timeout;
-    if let Ok(Some((stream, write, address))) =
+    if let Ok(Some((opened, address))) =
         tokio::time::timeout(limit, prepare(&shard, stream, address)).await
     {
-        converse(&shard, stream, write, address).await;
+        converse(&shard, opened, address).await;
     }
     shard.shared.count_client(shard.index, false);
     shard.shared.leave();
 }
 
-type Prepared = (Stream, Option<tokio::net::tcp::OwnedWriteHalf>, SocketAddr);
-
-/// PROXY header and TLS handshake.
+/// PROXY header, then what the family does before a session.
 async fn prepare<P: Protocol>(
     shard: &Rc<Shard<P>>,
     mut stream: TcpStream,
     mut address: SocketAddr,
-) -> Option<Prepared> {
+) -> Option<(Opened, SocketAddr)> {
     super::alive::tune(&stream).ok()?;
     if shard.shared.config().proxy_protocol == ProxyProtocol::Required {
         address = read_header(&mut stream).await?.unwrap_or(address);
     }
-    match &shard.shared.config().tls {
-        None => {
-            let (stream, write) = Stream::plain(stream);
-            Some((stream, Some(write), address))
-        }
-        Some(config) => {
-            let tls = TlsAcceptor::from(std::sync::Arc::clone(config)).accept(stream).await;
-            match tls {
-                Ok(tls) => Some((Stream::Server(Box::new(tls)), None, address)),
-                Err(error) => {
-                    tracing::debug!(%address, %error, "TLS handshake failed");
-                    None
-                }
-            }
-        }
-    }
+    let opened = opening::open(shard, stream, address).await?;
+    Some((opened, address))
 }
 
 /// The address a PROXY header names; outer `None` when there is no valid header.
@@ -149,14 +133,10 @@ async fn read_header(stream: &mut TcpStream) -> Option<Option<SocketAddr>> {
     }
 }
 
-async fn converse<P: Protocol>(
-    shard: &Rc<Shard<P>>,
-    mut stream: Stream,
-    write: Option<tokio::net::tcp::OwnedWriteHalf>,
-    address: SocketAddr,
-) {
+async fn converse<P: Protocol>(shard: &Rc<Shard<P>>, opened: Opened, address: SocketAddr) {
+    let Opened { mut stream, write, input } = opened;
     let id = shard.shared.next_client_id();
-    let client = Client::new(shard, id, address, write);
+    let client = Client::new(shard, id, address, write, input);
     shard.clients.borrow_mut().insert(id, Rc::clone(&client));
     poll_fn(|cx| {
         let mut scratch = shard.scratch.borrow_mut();

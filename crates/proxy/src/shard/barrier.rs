@@ -250,25 +250,25 @@ async fn change_connection<P: Protocol>(
     let Some(lane) = shard.new_lane(side, identity, Some(Rc::downgrade(client))) else {
         return Moved::Closed;
     };
-    if !expects.is_empty() && !replay(&lane, &raw, &expects).await {
+    let replies = match expects.is_empty() {
+        true => Some(Vec::new()),
+        false => replay(&lane, &raw, &expects).await,
+    };
+    let Some(replies) = replies.filter(|_| !client.dead.get()) else {
         lane.abandon();
         return Moved::Closed;
-    }
-    if client.dead.get() {
-        lane.abandon();
-        return Moved::Closed;
-    }
+    };
     let old = client.own.borrow_mut().replace(lane);
     if let Some(old) = old {
         old.retire();
     }
     *client.current.borrow_mut() = None;
-    client.say(|session, out| session.moved(out));
+    client.say(|session, out| session.moved(&replies, out));
     Moved::Yes { subscribed }
 }
 
-/// Sends what restores a session and waits for its replies. Whether none was an error.
-async fn replay<P: Protocol>(lane: &Lane<P>, raw: &[u8], expects: &[Expect]) -> bool {
+/// Sends what restores a session and waits for its replies. `None` if one was an error.
+async fn replay<P: Protocol>(lane: &Lane<P>, raw: &[u8], expects: &[Expect]) -> Option<Vec<u8>> {
     let restore = Rc::new(Restore::default());
     restore.left.set(expects.len());
     let now = Instant::now();
@@ -289,5 +289,5 @@ async fn replay<P: Protocol>(lane: &Lane<P>, raw: &[u8], expects: &[Expect]) -> 
     while restore.left.get() > 0 {
         restore.done.notified().await;
     }
-    !restore.failed.get()
+    (!restore.failed.get()).then(|| restore.replies.take())
 }

@@ -122,6 +122,7 @@ impl<P: Protocol> Client<P> {
         id: u64,
         address: SocketAddr,
         write: Option<OwnedWriteHalf>,
+        input: Vec<u8>,
     ) -> Rc<Self> {
         let now = Instant::now();
         Rc::new(Self {
@@ -133,7 +134,7 @@ impl<P: Protocol> Client<P> {
             write,
             out: RefCell::default(),
             out_at: Cell::new(0),
-            input: RefCell::default(),
+            input: RefCell::new(input),
             in_flight: Cell::new(0),
             current: RefCell::default(),
             own: RefCell::default(),
@@ -173,14 +174,14 @@ impl<P: Protocol> Client<P> {
             if self.dead.get() || self.poll_flush(stream, cx).is_err() {
                 return Poll::Ready(());
             }
-            if self.closing.get() && (self.settled() || self.blocked.borrow().is_some()) {
+            if self.closing.get() && self.may_close() {
                 return Poll::Ready(());
             }
             self.look(&[]);
             if self.ended.get() && self.finished() {
                 self.closing.set(true);
             }
-            if self.closing.get() && (self.settled() || self.blocked.borrow().is_some()) {
+            if self.closing.get() && self.may_close() {
                 continue;
             }
             if !self.wants_input() {
@@ -229,10 +230,16 @@ impl<P: Protocol> Client<P> {
             && self.out.borrow().is_empty()
     }
 
+    /// Whether a client that is to be closed may go: what it waits for would never come.
+    fn may_close(&self) -> bool {
+        self.settled() || self.blocked.borrow().is_some() || self.session.borrow().awaited()
+    }
+
     /// After the end of the input: nothing more can come of this client.
     fn finished(&self) -> bool {
-        // What waits for an event has nobody to tell.
+        // What waits for an event has nobody to tell; what waits for the client waits in vain.
         self.blocked.borrow().is_some()
+            || self.session.borrow().awaited()
             || self.settled() && matches!(self.wait.get(), Wait::Nothing | Wait::Table)
     }
 
@@ -373,6 +380,8 @@ impl<P: Protocol> Client<P> {
         self.shard.counters().numbers.requests.local += 1;
         self.last.set(Some((class, self.shard.now.get())));
         let mut after = family::After::Continue;
+        let authority = self.shard.shared.table_cell().load().authority.default;
+        self.session.borrow_mut().stands(authority);
         self.say(|session, out| after = session.answer(raw, out));
         self.apply(after);
     }
@@ -418,10 +427,11 @@ impl<P: Protocol> Client<P> {
         if let Some(own) = self.own.take() {
             // A wait on the server must not outlive the client and take something it cannot
             // give to anybody; any other request is left to finish.
-            if self.blocked.borrow().is_some() || own.idle() {
+            let session = self.session.borrow();
+            if self.blocked.borrow().is_some() || session.awaited() {
                 own.abandon();
             } else {
-                own.retire();
+                own.part(&*session);
             }
         }
         *self.lanes.borrow_mut() = [None, None];

@@ -121,6 +121,10 @@ impl<P: Protocol> Shard<P> {
                     client.resume(Wait::Table);
                 }
             }
+            let waited = now.saturating_duration_since(client.connected);
+            if waited >= limits.login_timeout && !client.session.borrow().admitted() {
+                client.overdue();
+            }
             let own = client.own.borrow().clone();
             if let Some(own) = own {
                 pinned += 1;
@@ -198,10 +202,11 @@ async fn drain<P: Protocol>(shard: &Rc<Shard<P>>, deadline: Instant) -> DrainRep
             if client.closing.get() || client.dead.get() {
                 continue;
             }
-            let idle = client.at_rest() && !client.session.borrow().encumbered();
+            let idle = client.at_rest() && client.session.borrow().dismissible();
             if idle || late {
                 report.closed_idle += usize::from(idle);
                 report.closed_busy += usize::from(!idle);
+                client.say(|session, out| session.dismissed(out));
                 client.closing.set(true);
                 client.dead.set(late && !idle);
                 client.kick();

@@ -32,6 +32,21 @@ struct Plan {
     gate: bool,
 }
 
+impl Plan {
+    /// Forwarded, and nothing else.
+    const fn plain(side: Side) -> Self {
+        Self {
+            side,
+            capture: false,
+            compare: false,
+            keys: Vec::new(),
+            anything: false,
+            secondary: false,
+            gate: false,
+        }
+    }
+}
+
 enum Decision {
     Go(Plan),
     Hold,
@@ -156,16 +171,13 @@ impl<P: Protocol> Shard<P> {
             || table.compare.is_some()
             || !table.authority.moved.is_empty();
         let authority = table.authority.default;
+        if let Some(side) = self.bound_to(client, request) {
+            let kept = table.capture && table.writes == WritePolicy::BothRequired;
+            let gate = kept && request.access == Access::Write;
+            return Decision::Go(Plan { gate, ..Plan::plain(side) });
+        }
         if !table.capture && !split && table.freeze == Freeze::Open {
-            return Decision::Go(Plan {
-                side: authority,
-                capture: false,
-                compare: false,
-                keys: Vec::new(),
-                anything: false,
-                secondary: false,
-                gate: false,
-            });
+            return Decision::Go(Plan::plain(authority));
         }
         let matters = match request.access {
             Access::Read => split,
@@ -228,6 +240,13 @@ impl<P: Protocol> Shard<P> {
         }
     }
 
+    /// Where the client has to go on, because it is in the middle of something there.
+    fn bound_to(&self, client: &Client<P>, request: &Request) -> Option<Side> {
+        let bound = request.access != Access::Refused && client.session.borrow().bound();
+        let own = client.own.borrow();
+        own.as_ref().filter(|_| bound).map(|own| own.side)
+    }
+
     /// Whether the secondary may lack what this read has to see: what was written to the records
     /// it touches, or, where the log is followed, anything this client was told of.
     fn unsettled(&self, client: &Client<P>, authority: Side, touches: &Touches) -> bool {
@@ -253,6 +272,11 @@ impl<P: Protocol> Shard<P> {
 
     /// The request at the front waits for the next table.
     fn hold(&self, client: &Client<P>) -> bool {
+        // The answers that are still to come may put the request inside of something that has
+        // to go on.
+        if !client.quiescent() {
+            return false;
+        }
         if let Some(Noted::Marked(ticket)) = client.noted.take() {
             self.settle(ticket, journal::Outcome::Nothing);
         }

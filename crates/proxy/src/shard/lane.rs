@@ -11,7 +11,7 @@ use std::rc::{Rc, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use family::{Expect, Protocol, Settles};
+use family::{Expect, Protocol, Session, Settles};
 use journal::Ticket;
 use model::Side;
 use tokio::sync::oneshot;
@@ -96,6 +96,8 @@ pub(crate) enum Sink<P: Protocol> {
 pub(crate) struct Restore {
     pub(crate) left: Cell<usize>,
     pub(crate) failed: Cell<bool>,
+    /// All replies, one behind the other.
+    pub(crate) replies: RefCell<Vec<u8>>,
     pub(crate) done: tokio::sync::Notify,
 }
 
@@ -234,6 +236,18 @@ impl<P: Protocol> Lane<P> {
             self.state.set(State::Retiring);
             self.wake();
         }
+    }
+
+    /// Its client needs it no more: closes when all that was asked is answered, at once when
+    /// nothing is.
+    pub(crate) fn part(&self, session: &P::Session) {
+        let mut words = Vec::new();
+        session.goodbye(&mut words);
+        if words.is_empty() && self.idle() {
+            return self.abandon();
+        }
+        self.append(&words);
+        self.retire();
     }
 
     /// Closes now.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use family::{Greeting, Protocol, Upstream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use zeroize::Zeroize;
@@ -84,6 +85,9 @@ async fn open<P: Protocol>(
             let n = poll_fn(|cx| link.stream.poll_read(cx, &mut chunk)).await;
             match n {
                 Ok(n) if n > 0 => link.rest.extend_from_slice(&chunk[..n]),
+                Ok(_) => {
+                    return Err(upstream.hung_up().map_or(Failure::Unreachable, Failure::Refused));
+                }
                 _ => return Err(Failure::Unreachable),
             }
         }
@@ -100,11 +104,24 @@ async fn connect<P: Protocol>(endpoint: &Endpoint, lane: &Lane<P>) -> io::Result
             (stream, Some(write))
         }
         Some((connector, name)) => {
+            let tcp = ask_for_tls::<P>(&lane.shard.protocol, tcp).await?;
             let tls = connector.connect(name.clone(), tcp).await?;
             (Stream::Client(Box::new(tls)), None)
         }
     };
     Ok(Link { stream, write, rest: Vec::new() })
+}
+
+/// Asks the server to begin TLS, where the family has a word for it.
+async fn ask_for_tls<P: Protocol>(protocol: &P, mut tcp: TcpStream) -> io::Result<TcpStream> {
+    if let Some((question, yes)) = protocol.asks_for_tls() {
+        tcp.write_all(question).await?;
+        // One byte and no more: what follows belongs to TLS.
+        if tcp.read_u8().await? != yes {
+            return Err(io::Error::other("the server does not speak TLS"));
+        }
+    }
+    Ok(tcp)
 }
 
 async fn write_all(link: &mut Link, mut data: &[u8]) -> io::Result<()> {
@@ -174,6 +191,9 @@ fn take<P: Protocol>(
 ) -> Result<(), family::Malformed> {
     lane.shard.now.set(Instant::now());
     let used = lane.replies(upstream, &buffer[..*filled])?;
+    if lane.connection.get().is_none() {
+        lane.connection.set(upstream.connection());
+    }
     buffer.copy_within(used..*filled, 0);
     *filled -= used;
     if *filled == 0 && buffer.len() > 2 * READ_BYTES {

@@ -1,7 +1,7 @@
 //! One thread that serves clients, single-threaded inside: no lock and no atomic is contended on
 //! the request path.
 //!
-//! Layout: `accept` lets clients in; `client` is one of them; `dispatch` decides where a request
+//! Layout: `accept` and `opening` let clients in; `client` is one of them; `dispatch` decides where a request
 //! goes; `lane` and `lane_io` are server connections, `reply` and `outcome` what their answers
 //! do; `gate` waits for the secondary, `compare` asks it too; `barrier` stops writes and moves
 //! sessions; `control` is what the handle asks for.
@@ -17,6 +17,7 @@ mod gate;
 mod lane;
 mod lane_io;
 mod marks;
+mod opening;
 mod outcome;
 mod reply;
 mod stream;

@@ -126,6 +126,13 @@ impl<P: Protocol> Client<P> {
         self.less_in_flight();
     }
 
+    /// The client has not said in time who it is.
+    pub(crate) fn overdue(&self) {
+        self.closing.set(true);
+        self.dead.set(self.in_flight.get() == 0);
+        self.kick();
+    }
+
     /// The server connection broke with a request on it: the client learns it the way it would
     /// without us.
     pub(crate) fn lost(&self) {

@@ -55,6 +55,9 @@ impl<P: Protocol> Lane<P> {
             match frame.of {
                 Of::Nobody => {}
                 Of::Notice => {
+                    if frame.tells {
+                        self.tell_owner(&data[bytes.clone()]);
+                    }
                     self.flush(data, &mut run);
                     if let Err(e) = self.notice(&data[bytes], frame) {
                         break Err(e);
@@ -76,6 +79,14 @@ impl<P: Protocol> Lane<P> {
                 client.stalling(self);
                 *self.stalled.borrow_mut() = Some((client, self.shard.now.get()));
             }
+        }
+    }
+
+    /// A message that answers nothing and that the owner's session has to see.
+    fn tell_owner(&self, message: &[u8]) {
+        let owner = self.owner.as_ref().and_then(std::rc::Weak::upgrade);
+        if let Some(client) = owner.filter(|c| c.listens_to(self)) {
+            client.session.borrow_mut().told(message, false);
         }
     }
 
@@ -104,6 +115,13 @@ impl<P: Protocol> Lane<P> {
         let start = !self.begun.replace(true);
         if start {
             self.begin(&data[bytes.clone()], frame);
+        } else if frame.error {
+            self.error.set(true);
+        }
+        if frame.tells
+            && let Some(client) = self.head_client()
+        {
+            client.session.borrow_mut().told(&data[bytes.clone()], frame.end);
         }
         match self.mode.get() {
             Mode::Drop => {}
@@ -243,7 +261,7 @@ impl<P: Protocol> Lane<P> {
                 client.answered(class, flags, reply, settlement);
             }
             Sink::Comparison => {}
-            Sink::Restore(restore) => restore.one(error),
+            Sink::Restore(restore) => restore.one(reply.unwrap_or_default(), error),
             Sink::Answer(sender) => {
                 if let Some(sender) = sender {
                     let _ = sender.send(Ok(reply.unwrap_or_default().to_vec()));
@@ -342,7 +360,7 @@ impl<P: Protocol> Lane<P> {
                 client.failed(owed.class, owed.flags, copy, failure);
             }
             Sink::Comparison => {}
-            Sink::Restore(restore) => restore.one(true),
+            Sink::Restore(restore) => restore.one(&[], true),
             Sink::Answer(sender) => {
                 if let Some(sender) = sender {
                     let _ = sender.send(Err(failure.clone()));
@@ -354,7 +372,8 @@ impl<P: Protocol> Lane<P> {
 
 impl super::lane::Restore {
     /// One of the replies has come.
-    fn one(&self, error: bool) {
+    fn one(&self, reply: &[u8], error: bool) {
+        self.replies.borrow_mut().extend_from_slice(reply);
         self.failed.set(self.failed.get() | error);
         self.left.set(self.left.get().saturating_sub(1));
         if self.left.get() == 0 {

@@ -20,6 +20,14 @@ pub fn authentication_ok(out: &mut BytesMut) {
     out.put_u32(0);
 }
 
+/// AuthenticationMD5Password.
+pub fn authentication_md5(out: &mut BytesMut, salt: [u8; 4]) {
+    out.put_u8(tag::AUTHENTICATION);
+    out.put_u32(12);
+    out.put_u32(5);
+    out.put_slice(&salt);
+}
+
 /// AuthenticationSASL with the mechanisms a client may choose from.
 ///
 /// # Errors

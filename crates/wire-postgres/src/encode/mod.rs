@@ -8,9 +8,9 @@ mod frontend;
 mod results;
 
 pub use backend::{
-    Report, Severity, authentication_ok, authentication_sasl, authentication_sasl_continue,
-    authentication_sasl_final, backend_key_data, error, negotiate_version, notice, notification,
-    parameter_status, ready_for_query,
+    Report, Severity, authentication_md5, authentication_ok, authentication_sasl,
+    authentication_sasl_continue, authentication_sasl_final, backend_key_data, error,
+    negotiate_version, notice, notification, parameter_status, ready_for_query,
 };
 pub use frontend::{
     BindMessage, bind, cancel_request, close, copy_data, copy_data_head, copy_done, copy_fail,

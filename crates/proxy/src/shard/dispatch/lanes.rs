@@ -29,6 +29,10 @@ impl<P: Protocol> Shard<P> {
         request: &Request,
         side: Side,
     ) -> Result<Rc<Lane<P>>, Option<Refused>> {
+        if request.place == Place::Control {
+            self.must_be_quiescent(client)?;
+            return self.control_lane(side).ok_or(Some(Refused::Unreachable));
+        }
         let own = client.own.borrow().clone();
         if request.place == Place::Shared && own.is_none() {
             return self.cached_lane(client, side).ok_or(Some(Refused::Unreachable));
@@ -67,7 +71,7 @@ impl<P: Protocol> Shard<P> {
                 self.must_be_quiescent(client)?;
                 self.shared_lane(side, client.session.borrow().candidate())
             }
-            Place::Shared => self.cached_lane(client, side),
+            Place::Shared | Place::Control => self.cached_lane(client, side),
         };
         lane.ok_or(Some(Refused::Unreachable))
     }
