@@ -7,7 +7,7 @@
 //! Layout: `conn` is our own connection to a server, `database` the cold ports (probe, checks,
 //! inventory, scan, read, repair, fence), `follow` the road of whole transactions (slot, decoder,
 //! applier, chunks), `schema` what is moved besides rows, `analysis` what a statement does,
-//! `session` the hot path.
+//! `twophase` a commit on both sides and its recovery, `session` the hot path.
 
 pub mod analysis;
 mod assess;
@@ -27,6 +27,7 @@ mod schema;
 pub mod session;
 mod sql;
 pub mod tls;
+pub mod twophase;
 
 pub use crate::family::PostgresFamily;
 pub use crate::follow::direction;
