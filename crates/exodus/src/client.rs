@@ -6,7 +6,17 @@ use cli::{Family, Global, Io, Offline, Verb};
 use jiff::Timestamp;
 
 /// The families of this binary; the first is what `init` assumes.
-const FAMILIES: &[Family] = &[Family { name: "redis", port: 6379, databases: false, block: "" }];
+const FAMILIES: &[Family] = &[
+    Family { name: "redis", port: 6379, databases: false, block: "" },
+    Family { name: "postgres", port: 5432, databases: true, block: POSTGRES },
+];
+
+const POSTGRES: &str = "\
+tls_required: false         # clients that do not ask for TLS are turned away
+trust: false                # roles without a password are let in where the server asks for none
+identity_full: false        # tables without a key may be given REPLICA IDENTITY FULL
+credentials:                # where stored passwords cannot be read from the source
+  app: ${env:APP_PASSWORD}";
 
 /// Columns when nothing tells how wide the terminal is.
 const WIDTH: usize = 80;
