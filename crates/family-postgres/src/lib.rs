@@ -22,7 +22,6 @@ mod error;
 mod family;
 mod follow;
 mod key;
-#[allow(dead_code, unused_imports, reason = "the follower calls it")]
 mod schema;
 pub mod session;
 mod sql;

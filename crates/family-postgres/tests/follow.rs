@@ -139,6 +139,56 @@ async fn whatever_is_killed_wherever_it_stands_every_effect_is_there_once() {
     plain(&pump.stop().await);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_killed_at_any_point_applies_nothing_twice() {
+    let pair = Pair::start("CREATE TABLE log (n bigint, who int)");
+    let follow = pair.forward("once", options(&[("identity_full", "true")]));
+    follow.capture().await.expect("captured");
+    follow.prepare().await.expect("prepared");
+    let first = pump(&follow);
+    copy(&follow, &["public.log"], 1).await;
+    follow.complete().await.expect("complete");
+    first.stop().await;
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writers: Vec<_> = (0..3)
+        .map(|who| {
+            let (stop, db, port) = (stop.clone(), pair.db.clone(), pair.source.port);
+            tokio::spawn(async move {
+                let client = load::connect(port, &db).await;
+                let mut n = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    n += 1;
+                    let insert = format!("INSERT INTO log VALUES ({n}, {who})");
+                    client.batch_execute(&insert).await.expect("written");
+                }
+            })
+        })
+        .collect();
+    let mut dice = Dice(9);
+    for boot in 0..30 {
+        let follow = pair.direction(Side::Source, "once", &format!("boot{boot}"), options(&[]));
+        let pump = pump(&follow);
+        let mut applied = pump.applied.clone();
+        let began = tokio::time::timeout(Duration::from_secs(20), applied.changed());
+        began.await.expect("it begins").expect("the pump lives");
+        tokio::time::sleep(Duration::from_micros(dice.below(30_000))).await;
+        if dice.below(3) == 0 {
+            pair.target.sql("postgres", &end("apply"));
+        }
+        pump.stop().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        writer.await.expect("a writer");
+    }
+    let last = pump(&follow);
+    drained(&follow, &last).await;
+    last.stop().await;
+    let twice = "SELECT count(*) FROM (SELECT FROM log GROUP BY n, who HAVING count(*) > 1) d";
+    assert_eq!(pair.target.sql(&pair.db, twice), "0");
+    pair.equal();
+}
+
 fn end(which: &str) -> String {
     format!(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name ~ ':({which})'"

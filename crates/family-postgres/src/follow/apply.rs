@@ -12,14 +12,14 @@ use super::assemble::Transaction;
 use super::careful::{Conflict, Done};
 use super::change::{Change, Deed};
 use super::code;
-use super::desk;
 use super::judge::{self, Act, Judged, Known, Places, key_of};
 use super::order::KeyText;
-use super::rowkey;
+use super::runs;
 use super::shelf::Seen;
 use super::stream::{Group, Stream};
 use super::table::{self, Table};
 use crate::error;
+use crate::key;
 
 /// Keys named of one foreign transaction.
 const NAMED_MAX: usize = 16;
@@ -71,9 +71,20 @@ impl Stream {
 
     /// Queues what was decided from here on.
     async fn queue(&mut self, from: usize) -> Result<(), Stop> {
-        for at in from..self.group.decided.len() {
+        let mut at = from;
+        while at < self.group.decided.len() {
             let table = self.source_table(at);
-            self.applier.add(table.as_deref(), &self.group.decided[at]).await?;
+            let rest = &self.group.decided[at..];
+            at += match runs::run(rest) {
+                0 => {
+                    self.applier.add(table.as_deref(), &rest[0]).await?;
+                    1
+                }
+                rows => {
+                    self.applier.copy(table.as_deref(), &rest[..rows]).await?;
+                    rows
+                }
+            };
         }
         Ok(())
     }
@@ -243,14 +254,24 @@ impl Stream {
     ) -> Result<(), Stop> {
         let careful = tx.commit <= self.careful_upto;
         let (mut met, mut fresh) = (Vec::new(), Vec::new());
-        for one in tx.changes.iter().cloned().zip(acts) {
+        let decided: Vec<Decided> = tx.changes.iter().cloned().zip(acts).collect();
+        let mut rest = &decided[..];
+        while let Some(one) = rest.first() {
+            let mut done = 1;
             if careful || matches!(one.1, Act::Refetch(_)) {
                 self.applier.settle_all().await?;
-                self.carefully(&one, &mut met, &mut fresh).await?;
+                self.carefully(one, &mut met, &mut fresh).await?;
             } else {
                 let table = self.table_of(&one.0.relation.clone());
-                self.applier.add(table.as_deref(), &one).await?;
+                match runs::run(rest) {
+                    0 => self.applier.add(table.as_deref(), one).await?,
+                    rows => {
+                        self.applier.copy(table.as_deref(), &rest[..rows]).await?;
+                        done = rows;
+                    }
+                }
             }
+            rest = &rest[done..];
         }
         self.conflicts(met);
         if let Some(large) = &mut self.large {
@@ -316,7 +337,7 @@ impl Stream {
         self.tables.clear();
         let there = shared.desk.look(|book| book.find(&schema, &name).is_some());
         if !there {
-            let dataset = desk::dataset(&schema, &name);
+            let dataset = key::dataset(&schema, &name);
             let why = "it is not there any more on the side that is followed".to_owned();
             self.said.push_back(StreamEvent::Stale { dataset, why });
             self.gone.insert((schema, name));
@@ -340,13 +361,14 @@ impl Stream {
 }
 
 fn named(table: Option<&Table>, change: &Change) -> Result<Key, wire_postgres::MessageError> {
-    let key = match (table, change.deed()?) {
+    let values = match (table, change.deed()?) {
         (None, _) | (_, Deed::Truncate(_)) => KeyText::new(),
         (Some(table), Deed::Insert(new)) => key_of(table, change, Some(new), None)?,
         (Some(table), Deed::Update(old, new)) => key_of(table, change, Some(new), old)?,
         (Some(table), Deed::Delete(old)) => key_of(table, change, None, Some::<OldRow<'_>>(old))?,
     };
-    Ok(rowkey::encode(&change.relation.schema, &change.relation.name, &key))
+    let dataset = key::dataset(&change.relation.schema, &change.relation.name);
+    Ok(key::encode(&dataset, values.iter().map(String::as_bytes)))
 }
 
 fn unexpected(at: &str) -> PortError {

@@ -11,13 +11,13 @@ use super::judge::{Act, key_of};
 use super::keytext;
 use super::names::{Names, SCHEMA};
 use super::order::KeyText;
-use super::rowkey;
 use super::shelf::Seen;
 use super::source::Fetched;
 use super::table::{self, Table};
 use super::target::{Statement, Target};
 use crate::conn::{Batch, Outcome};
 use crate::error::{Error, ServerError};
+use crate::key as record;
 use crate::sql::literal;
 
 /// How many rows may stand in the way of one: one for each unique index.
@@ -68,7 +68,8 @@ impl Applier {
             None => Ok(KeyText::new()),
         };
         let met = |key: KeyText, class, outcome: &str| {
-            let key = rowkey::encode(&relation.schema, &relation.name, &key);
+            let dataset = record::dataset(&relation.schema, &relation.name);
+            let key = record::encode(&dataset, key.iter().map(String::as_bytes));
             Done::After(Conflict { key, class, outcome: outcome.to_owned() })
         };
         match (deed, act) {

@@ -8,7 +8,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::Dataset;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use wire_postgres::Lsn;
@@ -223,11 +222,6 @@ impl Drop for Filling {
     fn drop(&mut self) {
         self.desk.change(|book| book.shelf(&self.table).failed(self.id));
     }
-}
-
-/// How operators and the engine call a table.
-pub(crate) fn dataset(schema: &str, name: &str) -> Dataset {
-    Dataset::new(&format!("{schema}.{name}"))
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@
 //!
 //! Layout, from the stream to the other side: `assemble` makes transactions of messages
 //! (`relation`, `change`), `judge` says which changes are not there yet (`desk`, `shelf`,
-//! `snapshot`, `order`), `target` says them as SQL, `applier` in pipelines and `careful` one by
-//! one; `stream` and `apply` are the loop around them. `fill` copies chunks and `split` cuts tables (`table`,
+//! `snapshot`, `order`), `target` says them as SQL, `applier` in pipelines, `runs` by COPY and
+//! `careful` one by one; `stream` and `apply` are the loop around them. `fill` copies chunks and `split` cuts tables (`table`,
 //! `keytext`); `capture`, `prepare`, `ours` make and check what has to be there; `direction` is
 //! the port.
 //!
@@ -34,7 +34,7 @@ mod order;
 mod ours;
 mod prepare;
 mod relation;
-mod rowkey;
+mod runs;
 mod shared;
 mod shelf;
 mod snapshot;

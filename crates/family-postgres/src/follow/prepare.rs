@@ -11,6 +11,7 @@ use super::ours;
 use super::shared::{Shared, Work};
 use super::table::{self, Table};
 use crate::conn::Conn;
+use crate::schema;
 use crate::sql::{literal, qualified};
 
 /// Longest wait of [`complete`] for the stream to come past the last chunk.
@@ -47,6 +48,7 @@ pub(crate) async fn prepare(shared: &Arc<Shared>) -> Result<Vec<String>, PortErr
     let mut to = shared.connect(&shared.to, Work::Ask).await?;
     silence(&mut to).await?;
     ours::adopt(shared).await?;
+    let mut said = schema::pre_data(&shared.from, &shared.to).await?;
     let tables: Vec<Arc<Table>> = shared.desk.look(|book| book.tables().cloned().collect());
     let there = table::load(&mut to, None).await?;
     for table in &tables {
@@ -67,7 +69,8 @@ pub(crate) async fn prepare(shared: &Arc<Shared>) -> Result<Vec<String>, PortErr
         }
     }
     to.close().await;
-    Ok(vec![format!("{} tables are ready to be copied", tables.len())])
+    said.push(format!("{} tables are ready to be copied", tables.len()));
+    Ok(said)
 }
 
 async fn refuse_rows(to: &mut Conn, table: &Table) -> Result<(), PortError> {
@@ -120,8 +123,8 @@ pub(crate) async fn complete(shared: &Arc<Shared>) -> Result<Vec<String>, PortEr
         let message = "the stream has not come past the last chunk yet".to_owned();
         return Err(PortError::new(Trouble::Unreachable, code::BEHIND, message));
     }
+    let mut done = schema::post_data(&shared.from, &shared.to).await?;
     let mut to = shared.connect(&shared.to, Work::Ask).await?;
-    let mut done = Vec::new();
     let tables: Vec<Arc<Table>> = shared.desk.look(|book| book.tables().cloned().collect());
     to.set_patience(None);
     for table in tables {
@@ -134,25 +137,12 @@ pub(crate) async fn complete(shared: &Arc<Shared>) -> Result<Vec<String>, PortEr
 
 /// Brings the other side's sequences to where this one's are. None ever goes back.
 pub(crate) async fn carry(shared: &Arc<Shared>) -> Result<(), PortError> {
-    const SEQUENCES: &str = "SELECT schemaname, sequencename, last_value, increment_by > 0 \
-         FROM pg_catalog.pg_sequences WHERE last_value IS NOT NULL";
     let mut from = shared.connect(&shared.from, Work::Ask).await?;
-    let ahead = from.query(SEQUENCES).await?;
-    from.close().await;
     let mut to = shared.connect(&shared.to, Work::Ask).await?;
-    for row in ahead {
-        let (schema, name, value) = (row.text(0)?, row.text(1)?, row.text(2)?);
-        let behind = if row.flag(3)? { "<" } else { ">" };
-        let sql = format!(
-            "SELECT pg_catalog.setval({}::regclass, {value}, true) FROM pg_catalog.pg_sequences \
-             WHERE schemaname = {} AND sequencename = {} \
-             AND (last_value IS NULL OR last_value {behind} {value})",
-            literal(&qualified(schema, name)),
-            literal(schema),
-            literal(name)
-        );
-        to.execute(&sql).await?;
+    for said in schema::sequences(&mut from, &mut to).await? {
+        tracing::info!(said, "sequences");
     }
+    from.close().await;
     to.close().await;
     Ok(())
 }

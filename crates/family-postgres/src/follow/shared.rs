@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use wire_postgres::Lsn;
 
 use super::code;
-use super::desk::{self, Desk};
+use super::desk::Desk;
 use super::names::Names;
 use super::table::Table;
 use crate::conn::{Conn, Link, Purpose};
@@ -129,7 +129,7 @@ impl Shared {
     pub(crate) fn table(&self, dataset: &Dataset) -> Result<Arc<Table>, PortError> {
         let found = self.desk.look(|book| {
             let mut tables = book.tables();
-            tables.find(|table| desk::dataset(&table.schema, &table.name) == *dataset).cloned()
+            tables.find(|table| table.dataset() == *dataset).cloned()
         });
         found.ok_or_else(|| {
             let message = format!("{}: no table {dataset} that can move", self.from.address());

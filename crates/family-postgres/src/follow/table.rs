@@ -6,6 +6,7 @@ use model::Dataset;
 use super::names::SCHEMA;
 use super::order::{Order, Rank};
 use crate::conn::Conn;
+use crate::key;
 use crate::sql::{ident, literal, qualified};
 
 /// Types with an OID below are the same on every server (`FirstGenbkiObjectId`,
@@ -63,7 +64,7 @@ pub(crate) struct Column {
 impl Table {
     /// What the engine calls it.
     pub(crate) fn dataset(&self) -> Dataset {
-        Dataset::new(&format!("{}.{}", self.schema, self.name))
+        key::dataset(&self.schema, &self.name)
     }
 
     /// In a statement.
@@ -132,7 +133,7 @@ async fn read(
 ) -> Result<Vec<Table>, PortError> {
     let mut tables = Vec::new();
     for row in conn.query(&tables_sql(condition)).await? {
-        let key: Vec<i16> =
+        let numbers: Vec<i16> =
             row.opt(7)?.unwrap_or_default().split(' ').filter_map(|n| n.parse().ok()).collect();
         let table = Table {
             oid: row.number(0)?,
@@ -150,7 +151,7 @@ async fn read(
             bytes: row.number(6)?,
         };
         if only.is_none_or(|only| only.contains(&table.dataset())) {
-            tables.push((table, key, Vec::<i16>::new()));
+            tables.push((table, numbers, Vec::<i16>::new()));
         }
     }
     tables.sort_by_key(|(table, ..)| table.oid);

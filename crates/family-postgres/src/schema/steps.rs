@@ -155,7 +155,7 @@ async fn identities(conn: &mut Conn) -> Result<BTreeSet<(String, String)>, PortE
     let sql = "SELECT n.nspname, x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid \
          JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = x.relnamespace \
          WHERE i.indisvalid AND i.indimmediate AND n.nspname NOT IN ('pg_catalog', 'pg_toast') \
-         AND (i.indisprimary OR i.indisreplident)";
+         AND CASE c.relreplident WHEN 'i' THEN i.indisreplident ELSE i.indisprimary END";
     let rows = conn.query(sql).await?;
     let name = |row: &crate::conn::Row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned()));
     rows.iter().map(name).collect()
