@@ -10,6 +10,8 @@ use clap::{Args, Subcommand, ValueEnum};
 pub enum DemoArgs {
     /// From redis-server to valkey-server, both started here
     Redis(Options),
+    /// From PostgreSQL 15 to PostgreSQL 18, both started here
+    Postgres(PgOptions),
 }
 
 /// A play without a person.
@@ -19,19 +21,13 @@ pub enum Script {
     AllPhases,
 }
 
-/// What can be changed about the demo.
+/// What can be changed about every demo.
 #[derive(Debug, Clone, Args)]
-pub struct Options {
+pub struct Common {
     /// Play headless instead of handing over to you
     #[arg(long, value_enum)]
     pub script: Option<Script>,
-    /// Keys in the source before anything starts
-    #[arg(long, default_value_t = 200_000)]
-    pub keys: u64,
-    /// Operations per second of the load
-    #[arg(long, default_value_t = 1_500)]
-    pub rate: u32,
-    /// Clients of the load, besides blocking workers and subscribers
+    /// Clients of the load, besides its workers and listeners
     #[arg(long, default_value_t = 8)]
     pub clients: u16,
     /// How long each step is watched under load
@@ -46,9 +42,6 @@ pub struct Options {
     /// Harm done on the way: latency, kill_target, kill_node, corrupt=N; may be repeated
     #[arg(long)]
     pub chaos: Vec<Chaos>,
-    /// Also seed a 20 MB string, a hash of 200,000 fields, a sorted set of 100,000 members
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
-    pub big_keys: bool,
     /// One step of shared reads and no rehearsal, for tests that are about something else
     #[arg(long, hide = true)]
     pub brief: bool,
@@ -60,16 +53,50 @@ pub struct Options {
     pub node_binary: Option<std::path::PathBuf>,
 }
 
-impl Options {
+/// What can be changed about the demo of Redis.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Keys in the source before anything starts
+    #[arg(long, default_value_t = 200_000)]
+    pub keys: u64,
+    /// Operations per second of the load
+    #[arg(long, default_value_t = 1_500)]
+    pub rate: u32,
+    /// Also seed a 20 MB string, a hash of 200,000 fields, a sorted set of 100,000 members
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    pub big_keys: bool,
+    /// What every demo has.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What can be changed about the demo of PostgreSQL.
+#[derive(Debug, Clone, Args)]
+pub struct PgOptions {
+    /// Rows of the large table before anything starts
+    #[arg(long, default_value_t = 2_000_000)]
+    pub rows: u64,
+    /// Operations per second of the load, transactions counted as one
+    #[arg(long, default_value_t = 300)]
+    pub ops: u32,
+    /// Change the schema every few seconds while everybody works
+    #[arg(long)]
+    pub ddl: bool,
+    /// What every demo has.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+impl Common {
     /// Whether this harm was asked for.
     pub fn harms(&self, kind: &Chaos) -> bool {
         self.chaos.iter().any(|c| std::mem::discriminant(c) == std::mem::discriminant(kind))
     }
 
-    /// Keys to corrupt.
+    /// Records to corrupt.
     pub fn corrupt(&self) -> Option<u64> {
         self.chaos.iter().find_map(|c| match c {
-            Chaos::Corrupt(keys) => Some(*keys),
+            Chaos::Corrupt(records) => Some(*records),
             _ => None,
         })
     }
@@ -84,7 +111,7 @@ pub enum Chaos {
     KillTarget,
     /// SIGKILL of the node, three times.
     KillNode,
-    /// So many keys changed on the target behind everybody's back.
+    /// So many records changed on the target behind everybody's back.
     Corrupt(u64),
 }
 
@@ -97,12 +124,12 @@ impl FromStr for Chaos {
             ("latency", _) => Ok(Self::Latency),
             ("kill_target", _) => Ok(Self::KillTarget),
             ("kill_node", _) => Ok(Self::KillNode),
-            (_, Some(("corrupt", keys))) => keys
+            (_, Some(("corrupt", records))) => records
                 .parse()
                 .ok()
-                .filter(|keys| *keys > 0)
+                .filter(|records| *records > 0)
                 .map(Self::Corrupt)
-                .ok_or_else(|| format!("`{keys}` is not a number of keys")),
+                .ok_or_else(|| format!("`{records}` is not a number of records")),
             _ => Err(format!("unknown harm `{text}`; there are {known}")),
         }
     }

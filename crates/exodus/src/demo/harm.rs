@@ -2,26 +2,23 @@
 
 use anyhow::{Result, bail};
 use api::Status;
-use chaos::dataset;
-use chaos::rng::Rng;
-use redis::cmd;
 use serde_json::Map;
 
-use super::args::{Chaos, Options};
+use super::args::{Chaos, Common};
 use super::guide::{Guide, STUCK};
 use super::say;
-use super::stage::Stage;
+use super::scene::{Flow as _, Scene};
 
 /// Kills the node and starts it again, if that was asked for; status has to answer at once.
-pub(super) fn kill_node(stage: &mut Stage, options: &Options, when: &str) -> Result<()> {
+pub(super) fn kill_node<S: Scene>(scene: &mut S, options: &Common, when: &str) -> Result<()> {
     if !options.harms(&Chaos::KillNode) {
         return Ok(());
     }
-    let before = stage.door.status()?;
-    stage.node.kill9()?;
+    let before = scene.home().door.status()?;
+    scene.home_mut().node.kill9()?;
     say::line(format!("chaos: SIGKILL of the node {when}"));
-    stage.restart_node()?;
-    let after: Status = stage.door.status()?;
+    scene.home_mut().restart_node()?;
+    let after: Status = scene.home().door.status()?;
     if after.writes.authority != before.writes.authority || after.writes.epoch < before.writes.epoch
     {
         bail!(
@@ -38,53 +35,38 @@ pub(super) fn kill_node(stage: &mut Stage, options: &Options, when: &str) -> Res
         after.writes.epoch,
         after.phase.step
     ));
-    if !stage.load()?.wait_ops(200, STUCK) {
+    if !scene.load()?.wait_ops(200, STUCK) {
         bail!("EXO-DEM-004: clients do not get through after the node came back");
     }
     Ok(())
 }
 
 /// Kills the target while the source decides: no client may notice.
-pub(super) fn kill_target(stage: &mut Stage, options: &Options) -> Result<()> {
+pub(super) fn kill_target<S: Scene>(scene: &mut S, options: &Common) -> Result<()> {
     if !options.harms(&Chaos::KillTarget) {
         return Ok(());
     }
-    stage.target.kill9()?;
+    scene.kill_target()?;
     say::line("chaos: SIGKILL of the target while it follows");
-    if !stage.load()?.wait_ops(500, STUCK) {
+    if !scene.load()?.wait_ops(500, STUCK) {
         bail!("EXO-DEM-004: clients stopped because the target is down");
     }
-    stage.target.restart()?;
+    scene.restart_target()?;
     say::detail("the target is back");
-    let mut guide = Guide::new(stage.door.clone());
+    let mut guide = Guide::new(scene.home().door.clone());
     guide.wait("the target to be in step again", STUCK, |s| s.writes.following == "in_step")?;
     Ok(())
 }
 
-/// Changes keys on the target by a foreign client; verify has to find all, repair to mend all.
-pub(super) fn corrupt(stage: &mut Stage, options: &Options) -> Result<u64> {
-    let Some(keys) = options.corrupt() else { return Ok(0) };
-    let mut conn = stage.target.connect(0)?;
-    let mut rng = Rng::fork(options.seed, 0xC0);
-    let mut corrupted = 0;
-    for _ in 0..keys * 50 {
-        let key = stage.dataset.key(rng.below(stage.dataset.keys));
-        if corrupted == keys {
-            break;
-        }
-        if key.db != 0 || key.ttl_ms.is_some() || key.kind != dataset::Kind::String {
-            continue;
-        }
-        let mut damage = cmd(if corrupted % 2 == 0 { "APPEND" } else { "DEL" });
-        damage.arg(&key.name);
-        if corrupted % 2 == 0 {
-            damage.arg("corrupted");
-        }
-        conn.call(&damage)?;
-        corrupted += 1;
-    }
-    say::line(format!("chaos: {corrupted} keys changed or deleted on the target behind our back"));
-    let mut guide = Guide::new(stage.door.clone());
+/// Changes records on the target by a foreign client; verify has to find all, repair to mend all.
+pub(super) fn corrupt<S: Scene>(scene: &mut S, options: &Common) -> Result<u64> {
+    let Some(records) = options.corrupt() else { return Ok(0) };
+    let corrupted = scene.corrupt(records)?;
+    let unit = scene.unit();
+    say::line(format!(
+        "chaos: {corrupted} {unit} changed or deleted on the target behind our back"
+    ));
+    let mut guide = Guide::new(scene.home().door.clone());
     guide.act("verify_run", Map::new())?;
     let found = guide
         .wait("verify to find them", STUCK, |s| s.divergence.open >= corrupted)?

@@ -6,35 +6,35 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use api::Status;
 
-use super::args::Options;
-use super::guide::{Guide, STUCK};
+use super::args::Common;
+use super::guide::Guide;
 use super::say;
-use super::script::watch;
-use super::stage::Stage;
+use super::scene::{Flow as _, Scene};
+use super::script::{redirect, watch};
 use super::stop;
 
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Plays the beginning, then waits for the operator and for Ctrl-C.
-pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<()> {
-    say::line(format!("dashboard: {}/  (token {})", stage.door.base(), stage.door.token()));
-    let mut guide = Guide::new(stage.door.clone());
+pub(super) fn play<S: Scene>(scene: &S, options: &Common) -> Result<()> {
+    say::line(format!(
+        "dashboard: {}/  (token {})",
+        scene.home().door.base(),
+        scene.home().door.token()
+    ));
+    let mut guide = Guide::new(scene.home().door.clone());
     for step in ["tap", "analyze", "compare", "seeding", "reads"] {
         guide.reach(step)?;
         if step == "analyze" {
-            let through = stage.application();
-            if !stage.load()?.redirect(through, STUCK) {
-                anyhow::bail!("EXO-DEM-004: not every client got through the interlay");
-            }
-            say::line(format!("applications redirected to the interlay at {}", stage.interlay));
+            redirect(scene)?;
         }
-        watch(stage, options)?;
+        watch(scene, options)?;
     }
-    hand_over(stage)?;
+    hand_over(scene)?;
     while !stop::asked() {
-        if let Ok(status) = stage.door.status() {
+        if let Ok(status) = scene.home().door.status() {
             guide.show(&status);
-            tell(stage, &status)?;
+            tell(scene, &status)?;
         }
         let due = Instant::now() + TELL_EVERY;
         while Instant::now() < due && !stop::asked() {
@@ -45,33 +45,32 @@ pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn hand_over(stage: &Stage) -> Result<()> {
+fn hand_over<S: Scene>(scene: &S) -> Result<()> {
     say::head("it is yours now");
     println!(
-        "\n  dashboard   {base}/\n  token       {token}\n  interlay    {interlay} \
-         (redis-cli -p {port} --user app --pass app-secret)\n  \
+        "\n  dashboard   {base}/\n  token       {token}\n  interlay    {interlay} ({client})\n  \
          source      {source}\n  target      {target}\n  config      {config}\n\n  \
          export EXODUS_SERVER={base} EXODUS_TOKEN={token}\n  exodus status -w",
-        base = stage.door.base(),
-        token = stage.door.token(),
-        interlay = stage.interlay,
-        port = stage.interlay.port(),
-        source = stage.source.address().host_port(),
-        target = stage.target.address().host_port(),
-        config = stage.config_path().display(),
+        base = scene.home().door.base(),
+        token = scene.home().door.token(),
+        interlay = scene.home().interlay,
+        client = scene.client(),
+        source = scene.servers()[0],
+        target = scene.servers()[1],
+        config = scene.home().config_path().display(),
     );
-    for next in stage.door.status()?.next_steps {
+    for next in scene.home().door.status()?.next_steps {
         println!("  {:<40} # {}", next.command, next.why);
     }
     println!(
         "\n  Ctrl-C ends everything and removes it (state in {}).\n",
-        stage.state_dir().display()
+        scene.home().state_dir().display()
     );
     Ok(())
 }
 
-fn tell(stage: &Stage, status: &Status) -> Result<()> {
-    let seen = stage.load()?.take_window();
+fn tell<S: Scene>(scene: &S, status: &Status) -> Result<()> {
+    let seen = scene.load()?.take_window();
     say::line(format!(
         "writes on {} (epoch {}), reads {} % on target, following {}, {:.0} ops/s, writes p99 {}, \
          errors {}",

@@ -4,92 +4,100 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use api::{CompareReport, Side};
-use chaos::checkers;
-use chaos::dataset;
-use chaos::equality::{self, Options as Equality};
+use chaos::checkers::Judgement;
 use serde_json::Map;
 
-use super::args::{Chaos, Options};
+use super::args::{Chaos, Common};
+use super::door::Door;
 use super::guide::{Guide, STUCK, measured};
 use super::harm;
-use super::residue::{Accounts, Residue};
 use super::result::{Moved, Page};
 use super::say;
-use super::stage::Stage;
+use super::scene::{Flow as _, Scene};
 
 /// Plays everything; true if all that was checked holds.
-pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<bool> {
+pub(super) fn play<S: Scene>(scene: &mut S, options: &Common) -> Result<bool> {
     let mut page = Page::default();
-    let before = Accounts::of(stage)?;
-    let mut guide = Guide::new(stage.door.clone());
+    let before = scene.before()?;
+    let mut guide = Guide::new(scene.home().door.clone());
 
     say::head("pre_test and analyze");
     guide.reach("tap")?;
-    watch(stage, options)?;
+    watch(scene, options)?;
     guide.reach("analyze")?;
-    let through = stage.application();
-    if !stage.load()?.redirect(through, STUCK) {
-        bail!("EXO-DEM-004: not every client got through the interlay");
-    }
-    say::line(format!("applications redirected to the interlay at {}", stage.interlay));
-    watch(stage, options)?;
+    redirect(scene)?;
+    watch(scene, options)?;
 
     say::head("compare and test");
     guide.reach("compare")?;
-    watch(stage, options)?;
-    compared(stage, &mut page)?;
+    watch(scene, options)?;
+    compared(&scene.home().door, &mut page)?;
     guide.reach("seeding")?;
-    rehearsed(stage, &mut page)?;
+    rehearsed(&scene.home().door, &mut page)?;
 
     say::head("migrate");
-    harm::kill_node(stage, options, "during the copy")?;
+    harm::kill_node(scene, options, "during the copy")?;
     let began = Instant::now();
     guide.reach("verifying")?;
     page.fact("copied and in step in", say::ms(began.elapsed()));
-    harm::kill_target(stage, options)?;
+    harm::kill_target(scene, options)?;
     guide.reach("reads")?;
-    let corrupted = harm::corrupt(stage, options)?;
+    let corrupted = harm::corrupt(scene, options)?;
     page.fact("divergences found, repaired", corrupted.to_string());
-    harm::kill_node(stage, options, "while reads are shared")?;
+    harm::kill_node(scene, options, "while reads are shared")?;
     guide.reach("ready_to_cutover")?;
-    cut_over(stage, &mut guide, &mut page, "cutover")?;
-    watch(stage, options)?;
-    harm::kill_node(stage, options, "while the target decides")?;
+    cut_over(scene, &mut guide, &mut page, "cutover")?;
+    watch(scene, options)?;
+    if scene.compares_after_cutover() {
+        equal_in_between(scene, &mut guide, &mut page, ("cutover", Side::Target))?;
+    }
+    harm::kill_node(scene, options, "while the target decides")?;
 
     say::head("rollback");
-    roll_back(stage, &mut guide, &mut page)?;
-    equal_in_between(stage, &mut guide, &mut page)?;
+    roll_back(scene, &mut guide, &mut page)?;
+    equal_in_between(scene, &mut guide, &mut page, ("rollback", Side::Source))?;
 
     say::head("migrate again, commit");
     guide.decide("retry")?;
     guide.reach("ready_to_cutover")?;
-    cut_over(stage, &mut guide, &mut page, "second cutover")?;
-    watch(stage, options)?;
+    cut_over(scene, &mut guide, &mut page, "second cutover")?;
+    watch(scene, options)?;
     guide.reach("warm_source")?;
-    watch(stage, options)?;
+    watch(scene, options)?;
 
     say::head("the end");
-    finish(stage, options, &mut guide, &mut page)?;
+    finish(scene, options, &mut guide, &mut page)?;
     guide.reach("finalized")?;
-    let status = stage.door.status()?;
+    let status = scene.home().door.status()?;
     page.check("authority measured on the target", measured(&status, Side::Target), {
         let by = &status.writes.measured_by;
         format!("{} of {} interlays at epoch {}", by.agreeing, by.of, status.writes.epoch)
     });
     let last = guide.last_event()?;
     guide.decide("cleanup")?;
-    cleaned_up(stage, last)?;
-    stage.node.terminate(Duration::from_secs(20)).context("the node does not end")?;
-    let after = Residue::of(stage)?;
-    page.check("nothing of ours is left on the servers", after.same(&before), after.told(&before));
+    cleaned_up(&scene.home().door, last)?;
+    let ended = scene.home_mut().node.terminate(Duration::from_secs(20));
+    ended.context("the node does not end")?;
+    let (clean, told) = scene.residue(&before)?;
+    page.check("nothing of ours is left on the servers", clean, told);
     print!("{}", page.render());
     Ok(page.holds())
 }
 
+/// Sends the applications through the interlay.
+pub(super) fn redirect<S: Scene>(scene: &S) -> Result<()> {
+    if !scene.redirect(STUCK)? {
+        bail!("EXO-DEM-004: not every client got through the interlay");
+    }
+    let interlay = scene.home().interlay;
+    say::line(format!("applications redirected to the interlay at {interlay}"));
+    Ok(())
+}
+
 /// Waits until both sides were cleaned up; what could not be is an error.
-fn cleaned_up(stage: &Stage, after: u64) -> Result<()> {
+fn cleaned_up(door: &Door, after: u64) -> Result<()> {
     let told = || {
-        let events = stage.door.events_after(after).ok()?;
+        let events = door.events_after(after).ok()?;
         let told: Vec<_> = events.into_iter().filter(|e| e.kind == "cleaned_up").collect();
         (told.len() == 2).then_some(told)
     };
@@ -101,10 +109,10 @@ fn cleaned_up(stage: &Stage, after: u64) -> Result<()> {
 }
 
 /// Lets the load run for a while and shows how it fares.
-pub(super) fn watch(stage: &Stage, options: &Options) -> Result<()> {
-    let load = stage.load()?;
+pub(super) fn watch<S: Scene>(scene: &S, options: &Common) -> Result<()> {
+    let load = scene.load()?;
     let _earlier = load.take_window();
-    let ops = (f64::from(options.rate) * options.duration.as_secs_f64()) as u64;
+    let ops = (f64::from(scene.pace()) * options.duration.as_secs_f64()) as u64;
     if !load.wait_ops(ops.max(100), STUCK) {
         bail!("EXO-DEM-004: the load stands still: {:?}", load.stats().errors);
     }
@@ -119,8 +127,8 @@ pub(super) fn watch(stage: &Stage, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn compared(stage: &Stage, page: &mut Page) -> Result<()> {
-    let report: CompareReport = stage.door.resource("compare")?;
+fn compared(door: &Door, page: &mut Page) -> Result<()> {
+    let report: CompareReport = door.resource("compare")?;
     say::detail(format!(
         "{} reads asked of both: {} equal, {} different, {} of records not there yet, {} skipped",
         report.compared + report.not_there_yet,
@@ -133,8 +141,8 @@ fn compared(stage: &Stage, page: &mut Page) -> Result<()> {
     Ok(())
 }
 
-fn rehearsed(stage: &Stage, page: &mut Page) -> Result<()> {
-    let rehearsal = stage.door.status()?.undo.last_rehearsal;
+fn rehearsed(door: &Door, page: &mut Page) -> Result<()> {
+    let rehearsal = door.status()?.undo.last_rehearsal;
     page.check(
         "rollback rehearsed through the real barrier",
         rehearsal.as_ref().is_some_and(|r| r.passed && !r.stale),
@@ -146,18 +154,23 @@ fn rehearsed(stage: &Stage, page: &mut Page) -> Result<()> {
     Ok(())
 }
 
-fn cut_over(stage: &Stage, guide: &mut Guide, page: &mut Page, name: &'static str) -> Result<()> {
-    let (load, last) = (stage.load()?, guide.last_event()?);
+fn cut_over<S: Scene>(
+    scene: &S,
+    guide: &mut Guide,
+    page: &mut Page,
+    name: &'static str,
+) -> Result<()> {
+    let (load, last) = (scene.load()?, guide.last_event()?);
     let _earlier = load.take_window();
     let began = Instant::now();
     guide.reach("serving_target")?;
     guide.wait("every interlay to serve the target", STUCK, |s| measured(s, Side::Target))?;
     let took = began.elapsed();
-    moved(stage, guide, page, (name, took, last))
+    moved(scene, guide, page, (name, took, last))
 }
 
-fn roll_back(stage: &Stage, guide: &mut Guide, page: &mut Page) -> Result<()> {
-    let undo = stage.door.status()?.undo;
+fn roll_back<S: Scene>(scene: &S, guide: &mut Guide, page: &mut Page) -> Result<()> {
+    let undo = scene.home().door.status()?.undo;
     say::detail(format!(
         "undo meter: ready {}, estimated {}, writes at risk {}",
         undo.ready,
@@ -165,24 +178,24 @@ fn roll_back(stage: &Stage, guide: &mut Guide, page: &mut Page) -> Result<()> {
         undo.writes_at_risk
     ));
     let last = guide.last_event()?;
-    let _earlier = stage.load()?.take_window();
+    let _earlier = scene.load()?.take_window();
     let began = Instant::now();
     guide.act("rollback", Map::new())?;
     guide.wait("the source to serve everything", STUCK, |s| {
         s.phase.step == "rolled_back" && measured(s, Side::Source)
     })?;
     let took = began.elapsed();
-    moved(stage, guide, page, ("rollback", took, last))
+    moved(scene, guide, page, ("rollback", took, last))
 }
 
 /// Closes the window of a move: some operations must have passed under the new authority.
-fn moved(
-    stage: &Stage,
+fn moved<S: Scene>(
+    scene: &S,
     guide: &mut Guide,
     page: &mut Page,
     (name, took, last_event): (&'static str, Duration, u64),
 ) -> Result<()> {
-    let load = stage.load()?;
+    let load = scene.load()?;
     if !load.wait_ops(200, STUCK) {
         bail!("EXO-DEM-004: after the {name} clients do not get through");
     }
@@ -207,17 +220,21 @@ fn moved(
 }
 
 /// The load rests, everything drains, both sides have to be equal; then the load goes on.
-fn equal_in_between(stage: &Stage, guide: &mut Guide, page: &mut Page) -> Result<()> {
-    let load = stage.load()?;
+fn equal_in_between<S: Scene>(
+    scene: &S,
+    guide: &mut Guide,
+    page: &mut Page,
+    (after, authority): (&str, Side),
+) -> Result<()> {
+    let load = scene.load()?;
     if !load.pause(STUCK) {
         bail!("EXO-DEM-004: some clients do not come to rest");
     }
     drained(guide)?;
-    let report =
-        equality::compare(&stage.source.admin(), &stage.target.admin(), &Equality::default())?;
+    let found = scene.equal(authority)?;
     load.resume();
-    say::line(format!("after the rollback: {}", report.to_string().lines().next().unwrap_or("")));
-    page.check("both sides equal after the rollback", report.equal(), report.to_string());
+    say::line(format!("after the {after}: {}", found.summary()));
+    page.check(&format!("both sides equal after the {after}"), found.equal, found.told);
     Ok(())
 }
 
@@ -229,24 +246,24 @@ fn drained(guide: &mut Guide) -> Result<()> {
 }
 
 /// Stops the load and judges what is left on both sides.
-fn finish(stage: &mut Stage, options: &Options, guide: &mut Guide, page: &mut Page) -> Result<()> {
-    let load = stage.load.take().context("the load has already been stopped")?;
-    let (ledger, stats) = load.stop();
-    say::line(format!("load stopped after {} recorded writes", ledger.records.len()));
+fn finish<S: Scene>(
+    scene: &mut S,
+    options: &Common,
+    guide: &mut Guide,
+    page: &mut Page,
+) -> Result<()> {
+    let (ledger, writes, stats) = scene.stop_load()?;
+    say::line(format!("load stopped after {writes} recorded writes"));
     drained(guide)?;
-    let status = stage.door.status()?;
-    let (source, target) = (stage.source.admin(), stage.target.admin());
-    let report = equality::compare(&source, &target, &Equality::default())?;
-    say::line(report.to_string().lines().next().unwrap_or(""));
-    page.fact("keys seeded", stage.seeded_keys.to_string());
-    page.fact("keys compared at the end", report.compared.to_string());
+    let status = scene.home().door.status()?;
+    let found = scene.equal(Side::Target)?;
+    say::line(found.summary());
+    let unit = scene.unit();
+    page.fact(&format!("{unit} seeded"), scene.seeded().to_string());
+    page.fact(&format!("{unit} compared at the end"), found.compared.to_string());
     page.fact(
         "load",
-        format!(
-            "{:.0} ops/s, {} writes in the ledger",
-            stats.ops_per_second(),
-            ledger.records.len()
-        ),
+        format!("{:.0} ops/s, {writes} writes in the ledger", stats.ops_per_second()),
     );
     page.fact(
         "latency over all phases",
@@ -267,19 +284,17 @@ fn finish(stage: &mut Stage, options: &Options, guide: &mut Guide, page: &mut Pa
         "divergence open, parked",
         format!("{}, {}", status.divergence.open, status.queue.parked),
     );
-    page.check("both sides equal at the end", report.equal(), report.to_string());
+    page.check("both sides equal at the end", found.equal, found.told);
     page.check("nothing parked", status.queue.parked == 0, "");
     // A killed node breaks connections; without that no client may see an error.
     let harmless = stats.errors.is_empty() || options.harms(&Chaos::KillNode);
     let seen = if stats.errors.is_empty() { String::new() } else { format!("{:?}", stats.errors) };
     page.check("no error seen by a client", harmless, seen);
-    let seeded = dataset::verify(&stage.dataset, &target, 5_000)?;
-    let seeded: Vec<String> = seeded.into_iter().take(5).collect();
-    page.check("seeded keys are as seeded", seeded.is_empty(), seeded.join("\n"));
-    for (side, address) in [("target", &target), ("source", &source)] {
-        let judgement = checkers::judge(&ledger, address)?;
+    scene.more(page)?;
+    for side in [Side::Target, Side::Source] {
+        let judgement = scene.judge(&ledger, side)?;
         page.check(
-            &format!("the load's ledger against the {side}"),
+            &format!("the load's ledger against the {}", side.as_str()),
             judgement.holds(),
             told(&judgement),
         );
@@ -288,7 +303,7 @@ fn finish(stage: &mut Stage, options: &Options, guide: &mut Guide, page: &mut Pa
 }
 
 /// In a line while all judges agree, in full when one does not.
-fn told(judgement: &checkers::Judgement) -> String {
+fn told(judgement: &Judgement) -> String {
     if judgement.holds() {
         let examined: u64 = judgement.verdicts.iter().map(|v| v.examined).sum();
         return format!("{} judges, {examined} entries examined", judgement.verdicts.len());

@@ -1,25 +1,24 @@
-//! Everything that runs: two servers, data, a node, a load.
+//! Redis on stage: `redis-server`, `valkey-server`, keys of every type, a load.
 
-use std::fs;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use api::Side;
+use chaos::checkers::{self, Judgement};
 use chaos::conn::Address;
 use chaos::dataset::{self, Dataset};
-use chaos::faults::{Direction, FaultProxy, Rule};
-use chaos::load::{Load, LoadConfig};
-use chaos::node::{Node, NodeOptions};
-use chaos::process::free_port;
+use chaos::equality::{self, Options as Equality};
+use chaos::load::{Ledger, Load, LoadConfig, Stats};
+use chaos::rng::Rng;
 use chaos::servers::{APPLICATION, Flavor, Server, ServerOptions, WORKER};
-use chaos::wait;
-use tempfile::TempDir;
+use redis::cmd;
 
-use super::args::{Chaos, Options};
-use super::config::{self, Facts};
-use super::door::Door;
+use super::args::Options;
+use super::home::{Home, Pair};
+use super::residue::{Accounts, Residue};
+use super::result::Page;
 use super::say;
+use super::scene::{Equal, Flow, Scene};
 
 /// The running demo. Dropping it ends everything and removes what it wrote.
 pub struct Stage {
@@ -27,124 +26,58 @@ pub struct Stage {
     pub source: Server,
     /// Where it goes.
     pub target: Server,
-    /// The process under test.
-    pub node: Node,
-    /// Its API.
-    pub door: Door,
+    /// The node under test.
+    pub home: Home,
     /// The load, until it is stopped.
     pub load: Option<Load>,
     /// What was seeded.
     pub dataset: Dataset,
-    /// Where applications connect.
-    pub interlay: SocketAddr,
-    /// Keys that were seeded, the big ones included.
-    pub seeded_keys: u64,
-    _link: Option<FaultProxy>,
-    dir: TempDir,
+    seeded_keys: u64,
+    rate: u32,
 }
-
-/// How long the node may take to be ready, a recheck after a kill included.
-const READY: Duration = Duration::from_secs(60);
 
 impl Stage {
     /// Starts everything up to a load that talks to the source and a node that waits.
     pub fn build(options: &Options) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("exodus-demo-").tempdir()?;
         say::head("a source, a target, data, a load");
         let source = server(Flavor::Redis, "source")?;
         let target = server(Flavor::Valkey, "target")?;
-        let dataset =
-            Dataset { keys: options.keys, seed: options.seed, big_keys: options.big_keys };
+        let seed = options.common.seed;
+        let dataset = Dataset { keys: options.keys, seed, big_keys: options.big_keys };
         let seeded = dataset::seed(&dataset, &source.admin())?;
         say::line(format!(
             "{} keys of every type in db0, db1, db3 in {}",
             seeded.keys,
             say::ms(seeded.took)
         ));
-        let link = slow_link(options, &target)?;
-        let reach_target =
-            link.as_ref().map_or_else(|| target.address().host_port(), FaultProxy::host_port);
-
         let load = Load::start(load_config(options, &source, dataset))?;
         say::line(format!(
             "load: {} clients, {} operations/s, talking to the source as its applications do",
-            options.clients, options.rate
+            options.common.clients, options.rate
         ));
-
-        let interlay: SocketAddr = format!("127.0.0.1:{}", free_port()?).parse()?;
-        let password = dir.path().join("password");
-        fs::write(&password, WORKER.1)?;
-        let document = config::document(&Facts {
+        let pair = Pair {
+            family: "redis",
+            database: None,
             source: source.address().host_port(),
-            target: reach_target,
-            listen: interlay,
-            password: &password,
-            users: (WORKER.0, APPLICATION.0),
-            soak_ms: options.duration.as_millis(),
-            brief: options.brief,
-            copy_rate: options.copy_rate,
-        });
-        fs::write(dir.path().join("demo.yaml"), &document)?;
-
-        let node = start_node(options, &dir)?;
-        let door = Door::new(&node.0, admin_token(&dir)?);
-        let node = node.1;
-        say::line(format!("exodus serve: dashboard and API at {}", door.base()));
-        let mut stage = Self {
-            source,
-            target,
-            node,
-            door,
-            load: Some(load),
-            dataset,
-            interlay,
-            seeded_keys: seeded.keys,
-            _link: link,
-            dir,
+            target: target.address().host_port(),
+            worker: WORKER,
+            applications: &[APPLICATION.0, "default"],
+            smoke: &["PING", "DBSIZE", "GET ds:smoke"],
         };
-        stage.create(&document)?;
-        Ok(stage)
-    }
-
-    fn create(&mut self, document: &str) -> Result<()> {
-        say::command(&format!("migration create {}", self.config_path().display()));
-        self.door.create(document)?;
-        let interlay = self.interlay;
-        let accepts = || std::net::TcpStream::connect(interlay).is_ok();
-        if !wait::until(READY, accepts) {
-            bail!("EXO-DEM-002: nothing listens at the interlay's address {interlay}");
-        }
-        Ok(())
-    }
-
-    /// The document on disk.
-    pub fn config_path(&self) -> PathBuf {
-        self.dir.path().join("demo.yaml")
-    }
-
-    /// The node's state folder.
-    pub fn state_dir(&self) -> PathBuf {
-        self.dir.path().join("state")
+        let home = Home::start(&options.common, &pair)?;
+        let (load, seeded_keys) = (Some(load), seeded.keys);
+        Ok(Self { source, target, home, load, dataset, seeded_keys, rate: options.rate })
     }
 
     /// The interlay, as an application knows it.
+    #[must_use]
     pub fn application(&self) -> Address {
-        Address::local(self.interlay.port()).with_login(APPLICATION.0, APPLICATION.1)
+        Address::local(self.home.interlay.port()).with_login(APPLICATION.0, APPLICATION.1)
     }
 
     /// The load, while it runs.
     pub fn load(&self) -> Result<&Load> {
         self.load.as_ref().context("the load has already been stopped")
-    }
-
-    /// Starts the node again after it was killed.
-    pub fn restart_node(&mut self) -> Result<()> {
-        self.node.restart(READY).context("EXO-DEM-002: the node does not come back")
-    }
-
-    /// The end of the node's log.
-    pub fn node_log(&self) -> String {
-        self.node.log_tail(25)
     }
 }
 
@@ -156,63 +89,150 @@ fn server(flavor: Flavor, role: &str) -> Result<Server> {
     Ok(server)
 }
 
-fn slow_link(options: &Options, target: &Server) -> Result<Option<FaultProxy>> {
-    if !options.harms(&Chaos::Latency) {
-        return Ok(None);
-    }
-    let link = FaultProxy::start(&target.address().host_port(), options.seed)?;
-    let slow = Rule {
-        latency: Duration::from_millis(5),
-        jitter: Duration::from_millis(3),
-        ..Rule::default()
-    };
-    link.set(Direction::ToServer, slow);
-    say::line("chaos: 5 to 8 ms on the way to the target");
-    Ok(Some(link))
-}
-
 fn load_config(options: &Options, source: &Server, dataset: Dataset) -> LoadConfig {
-    let mut config =
-        LoadConfig::new(source.address().with_login(APPLICATION.0, APPLICATION.1), options.seed);
-    config.clients = options.clients.max(1);
+    let address = source.address().with_login(APPLICATION.0, APPLICATION.1);
+    let mut config = LoadConfig::new(address, options.common.seed);
+    config.clients = options.common.clients.max(1);
     config.ops_per_second = options.rate;
     config.dataset = Some(dataset);
     config.timeout = Duration::from_secs(15);
     config
 }
 
-fn start_node(options: &Options, dir: &TempDir) -> Result<(String, Node)> {
-    let port = match options.ui_port {
-        Some(port) => port,
-        None => free_port()?,
-    };
-    let http = format!("127.0.0.1:{port}");
-    let state = dir.path().join("state");
-    let node = Node::start(
-        NodeOptions {
-            binary: options.node_binary.clone().map_or_else(std::env::current_exe, Ok)?,
-            args: vec![
-                "serve".into(),
-                "--state-dir".into(),
-                state.into(),
-                "--http".into(),
-                http.clone().into(),
-            ],
-            env: Vec::new(),
-            http: http.clone(),
-            ready_path: "/readyz".to_owned(),
-            log: dir.path().join("node.log"),
-        },
-        READY,
-    )
-    .context("EXO-DEM-002: `exodus serve` does not get ready")?;
-    Ok((http, node))
+impl Flow for Load {
+    fn stats(&self) -> Stats {
+        self.stats()
+    }
+
+    fn take_window(&self) -> Stats {
+        self.take_window()
+    }
+
+    fn wait_ops(&self, more: u64, limit: Duration) -> bool {
+        self.wait_ops(more, limit)
+    }
+
+    fn pause(&self, limit: Duration) -> bool {
+        self.pause(limit)
+    }
+
+    fn resume(&self) {
+        self.resume();
+    }
 }
 
-fn admin_token(dir: &TempDir) -> Result<String> {
-    let path = dir.path().join("state/admin.token");
-    let token = wait::value(READY, || fs::read_to_string(&path).ok().filter(|t| !t.is_empty()));
-    token
-        .map(|t| t.trim().to_owned())
-        .with_context(|| format!("EXO-DEM-002: the node left no token at {}", path.display()))
+impl Scene for Stage {
+    type Load = Load;
+    type Ledger = Ledger;
+    type Before = Accounts;
+
+    fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn home_mut(&mut self) -> &mut Home {
+        &mut self.home
+    }
+
+    fn load(&self) -> Result<&Load> {
+        self.load()
+    }
+
+    fn pace(&self) -> u32 {
+        self.rate
+    }
+
+    fn unit(&self) -> &'static str {
+        "keys"
+    }
+
+    fn seeded(&self) -> u64 {
+        self.seeded_keys
+    }
+
+    fn servers(&self) -> [String; 2] {
+        [self.source.address().host_port(), self.target.address().host_port()]
+    }
+
+    fn client(&self) -> String {
+        let (user, password) = APPLICATION;
+        format!("redis-cli -p {} --user {user} --pass {password}", self.home.interlay.port())
+    }
+
+    fn redirect(&self, limit: Duration) -> Result<bool> {
+        Ok(self.load()?.redirect(self.application(), limit))
+    }
+
+    fn kill_target(&mut self) -> Result<()> {
+        Ok(self.target.kill9()?)
+    }
+
+    fn restart_target(&mut self) -> Result<()> {
+        Ok(self.target.restart()?)
+    }
+
+    fn corrupt(&self, records: u64) -> Result<u64> {
+        let mut conn = self.target.connect(0)?;
+        let mut rng = Rng::fork(self.dataset.seed, 0xC0);
+        let mut corrupted = 0;
+        for _ in 0..records * 50 {
+            let key = self.dataset.key(rng.below(self.dataset.keys));
+            if corrupted == records {
+                break;
+            }
+            if key.db != 0 || key.ttl_ms.is_some() || key.kind != dataset::Kind::String {
+                continue;
+            }
+            let mut damage = cmd(if corrupted % 2 == 0 { "APPEND" } else { "DEL" });
+            damage.arg(&key.name);
+            if corrupted % 2 == 0 {
+                damage.arg("corrupted");
+            }
+            conn.call(&damage)?;
+            corrupted += 1;
+        }
+        Ok(corrupted)
+    }
+
+    fn before(&self) -> Result<Accounts> {
+        Accounts::of(self)
+    }
+
+    fn residue(&self, before: &Accounts) -> Result<(bool, String)> {
+        let after = Residue::of(self)?;
+        Ok((after.same(before), after.told(before)))
+    }
+
+    fn equal(&self, _authority: Side) -> Result<Equal> {
+        let (source, target) = (self.source.admin(), self.target.admin());
+        let report = equality::compare(&source, &target, &Equality::default())?;
+        let (equal, compared) = (report.equal(), report.compared);
+        Ok(Equal { equal, compared, told: report.to_string() })
+    }
+
+    fn compares_after_cutover(&self) -> bool {
+        false
+    }
+
+    fn stop_load(&mut self) -> Result<(Ledger, u64, Stats)> {
+        let load = self.load.take().context("the load has already been stopped")?;
+        let (ledger, stats) = load.stop();
+        let writes = ledger.records.len() as u64;
+        Ok((ledger, writes, stats))
+    }
+
+    fn judge(&self, ledger: &Ledger, side: Side) -> Result<Judgement> {
+        let server = match side {
+            Side::Source => &self.source,
+            Side::Target => &self.target,
+        };
+        Ok(checkers::judge(ledger, &server.admin())?)
+    }
+
+    fn more(&self, page: &mut Page) -> Result<()> {
+        let lost = dataset::verify(&self.dataset, &self.target.admin(), 5_000)?;
+        let lost: Vec<String> = lost.into_iter().take(5).collect();
+        page.check("seeded keys are as seeded", lost.is_empty(), lost.join("\n"));
+        Ok(())
+    }
 }

@@ -11,7 +11,7 @@ use chaos::equality::{self, Options as Equality};
 use chaos::load::{Ledger, Load, LoadConfig};
 use chaos::servers::Server;
 use chaos::wait;
-use exodus::demo::args::Options;
+use exodus::demo::args::{Common, Options};
 use exodus::demo::stage::Stage;
 
 use crate::points::{self, Moment};
@@ -48,20 +48,18 @@ fn points_binary() -> PathBuf {
 
 /// A small migration under a small load.
 pub(crate) fn options() -> Options {
-    Options {
+    let common = Common {
         script: None,
-        keys: 5_000,
-        rate: 300,
         clients: 4,
         duration: Duration::from_millis(300),
         seed: seed(),
         ui_port: None,
         chaos: Vec::new(),
-        big_keys: false,
         brief: true,
         copy_rate: Some(2_000),
         node_binary: Some(points_binary()),
-    }
+    };
+    Options { keys: 5_000, rate: 300, big_keys: false, common }
 }
 
 /// Which database dies.
@@ -103,7 +101,7 @@ impl Journey {
     }
 
     pub(crate) fn way(&self) -> Way {
-        Way(self.stage.door.clone())
+        Way(self.stage.home.door.clone())
     }
 
     /// Does something, or ends the test with what the node has to say.
@@ -114,7 +112,9 @@ impl Journey {
     fn told<T>(&self, done: Result<T>) -> T {
         match done {
             Ok(done) => done,
-            Err(error) => panic!("{error:#}\n--- the node's log ends:\n{}", self.stage.node_log()),
+            Err(error) => {
+                panic!("{error:#}\n--- the node's log ends:\n{}", self.stage.home.node_log())
+            }
         }
     }
 
@@ -122,7 +122,12 @@ impl Journey {
     pub(crate) fn flows(&self) {
         let load = self.stage.load().unwrap();
         let flows = load.wait_ops(50, PATIENCE);
-        assert!(flows, "clients stand still: {:?}\n{}", load.stats().errors, self.stage.node_log());
+        assert!(
+            flows,
+            "clients stand still: {:?}\n{}",
+            load.stats().errors,
+            self.stage.home.node_log()
+        );
     }
 
     /// The load rests, everything drains, both sides are equal; then the load goes on.
@@ -138,7 +143,7 @@ impl Journey {
         self.on(Way::drained);
         let (source, target) = (self.stage.source.admin(), self.stage.target.admin());
         let report = equality::compare(&source, &target, &Equality::default()).unwrap();
-        assert!(report.equal(), "{when}: {report}\n{}", self.stage.node_log());
+        assert!(report.equal(), "{when}: {report}\n{}", self.stage.home.node_log());
         println!("{when}: {}", report.to_string().lines().next().unwrap_or_default());
     }
 
@@ -146,10 +151,10 @@ impl Journey {
     /// epoch is ever given twice.
     fn restart(&mut self) {
         self.harmed = true;
-        self.stage.node.respawn().unwrap();
-        let door = self.stage.door.clone();
+        self.stage.home.node.respawn().unwrap();
+        let door = self.stage.home.door.clone();
         let status = wait::value(PATIENCE, || door.status().ok());
-        let status = status.unwrap_or_else(|| panic!("no status:\n{}", self.stage.node_log()));
+        let status = status.unwrap_or_else(|| panic!("no status:\n{}", self.stage.home.node_log()));
         let epoch = status.writes.epoch;
         assert!(epoch >= self.epoch, "epoch {epoch} after {}", self.epoch);
         self.epoch = epoch;
@@ -157,7 +162,7 @@ impl Journey {
 
     /// Whether the node's process is gone, or about to be.
     fn died(&mut self) -> bool {
-        let node = &mut self.stage.node;
+        let node = &mut self.stage.home.node;
         wait::until(Duration::from_secs(3), || !node.is_running())
     }
 
@@ -238,7 +243,7 @@ impl Journey {
         let (source, target) = (self.stage.source.admin(), self.stage.target.admin());
         for (side, address) in [("target", &target), ("source", &source)] {
             let judgement = checkers::judge(ledger, address).unwrap();
-            let log = self.stage.node_log();
+            let log = self.stage.home.node_log();
             assert!(
                 judgement.holds(),
                 "{when}: the ledger against the {side}:\n{judgement}\n{log}"
@@ -251,8 +256,9 @@ impl Journey {
     pub(crate) fn checkpoint(&mut self, when: &str) {
         self.judge(when);
         let round = self.ledgers.len() as u64;
-        let mut config = LoadConfig::new(self.stage.application(), self.options.seed + round);
-        (config.clients, config.ops_per_second) = (self.options.clients, self.options.rate);
+        let mut config =
+            LoadConfig::new(self.stage.application(), self.options.common.seed + round);
+        (config.clients, config.ops_per_second) = (self.options.common.clients, self.options.rate);
         config.dataset = Some(self.stage.dataset);
         config.prefix = format!("load{round}:");
         config.timeout = Duration::from_secs(15);

@@ -79,7 +79,8 @@ fn sample(
 /// Entering it, being asked to rehearse, and some time into the barrier on scratch records.
 #[test]
 fn the_node_dies_in_a_rehearsal_and_rehearses_again() {
-    let whole = Options { brief: false, duration: Duration::from_millis(100), ..options() };
+    let mut whole = options();
+    (whole.common.brief, whole.common.duration) = (false, Duration::from_millis(100));
     let mut journey = Journey::begin(&whole);
     let rehearsing = "run:rehearsal";
     let moments = [Moment::After, Moment::Before, Moment::After, Moment::Later(8)];

@@ -26,30 +26,31 @@ pub(crate) fn arm(stage: &Stage, moment: Moment, label: &str) {
         Moment::Later(ms) => format!("after {label} +{ms}"),
         Moment::Hold => format!("hold {label}"),
     };
-    let (new, armed) = (stage.state_dir().join("crash_at.new"), stage.state_dir().join("crash_at"));
+    let (new, armed) =
+        (stage.home.state_dir().join("crash_at.new"), stage.home.state_dir().join("crash_at"));
     fs::write(&new, line).unwrap();
     fs::rename(new, armed).unwrap();
 }
 
 /// Whether the point that was armed has struck.
 pub(crate) fn struck(stage: &Stage) -> bool {
-    !stage.state_dir().join("crash_at").exists()
+    !stage.home.state_dir().join("crash_at").exists()
 }
 
 /// Whether a commit is being held.
 pub(crate) fn held(stage: &Stage) -> bool {
-    stage.state_dir().join("held").exists()
+    stage.home.state_dir().join("held").exists()
 }
 
 /// Lets the held commit pass.
 pub(crate) fn release(stage: &Stage) {
-    let _ = fs::remove_file(stage.state_dir().join("crash_at"));
-    let _ = fs::remove_file(stage.state_dir().join("held"));
+    let _ = fs::remove_file(stage.home.state_dir().join("crash_at"));
+    let _ = fs::remove_file(stage.home.state_dir().join("held"));
 }
 
 /// Every label that was committed, in order.
 pub(crate) fn trace(stage: &Stage) -> Vec<String> {
-    let text = fs::read_to_string(stage.state_dir().join("trace")).unwrap_or_default();
+    let text = fs::read_to_string(stage.home.state_dir().join("trace")).unwrap_or_default();
     text.lines().map(ToOwned::to_owned).collect()
 }
 
