@@ -14,6 +14,8 @@ mod foreign;
 mod roles;
 mod sequences;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use dump::find as find_dump;
 pub(crate) use roles::roles;
