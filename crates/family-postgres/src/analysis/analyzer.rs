@@ -8,6 +8,7 @@ use super::cache::Cache;
 use super::catalog::Catalog;
 use super::kind::Kind;
 use super::reason::Reason;
+use super::text::Backslash;
 use super::verdict::{Access, Analysis, Statement, Verdict};
 use super::{judge, text};
 
@@ -51,9 +52,16 @@ impl Analyzer {
 
     /// What is known about a text, as sent in a Query or Parse message, without its final zero.
     pub fn analyze(&self, sql: &[u8]) -> Arc<Analysis> {
+        self.analyze_with(sql, Backslash::Literal)
+    }
+
+    /// The same for a session with this `standard_conforming_strings`. Where it matters, nothing
+    /// is remembered: nobody should have it off.
+    pub fn analyze_with(&self, sql: &[u8], backslash: Backslash) -> Arc<Analysis> {
         let dated = self.catalog.load();
-        let judge = || Arc::new(analyze(sql, dated.catalog.as_deref()));
-        if sql.len() > CACHED_MAX {
+        let judge = || Arc::new(analyze(sql, dated.catalog.as_deref(), backslash));
+        let differs = backslash == Backslash::Escapes && memchr::memchr(b'\\', sql).is_some();
+        if sql.len() > CACHED_MAX || differs {
             return judge();
         }
         let place = Cache::place(sql);
@@ -74,11 +82,10 @@ impl std::fmt::Debug for Analyzer {
 
 /// Judges a text without remembering it.
 #[must_use]
-pub fn analyze(sql: &[u8], catalog: Option<&Catalog>) -> Analysis {
-    let backslash = memchr::memchr(b'\\', sql).is_some();
-    let parsed = match text::parse(sql) {
+pub fn analyze(sql: &[u8], catalog: Option<&Catalog>, backslash: Backslash) -> Analysis {
+    let parsed = match text::parse(sql, backslash) {
         Ok(parsed) => parsed,
-        Err(reason) => return Analysis { backslash, ..Analysis::unknown(reason) },
+        Err(reason) => return Analysis::unknown(reason),
     };
     let statements: Vec<_> = parsed
         .stmts
@@ -91,8 +98,8 @@ pub fn analyze(sql: &[u8], catalog: Option<&Catalog>) -> Analysis {
             },
         })
         .collect();
-    let fingerprint = if statements.is_empty() { 0 } else { text::fingerprint(sql) };
-    Analysis { whole: fold(&statements), statements, fingerprint, backslash }
+    let fingerprint = if statements.is_empty() { 0 } else { text::fingerprint(sql, backslash) };
+    Analysis { whole: fold(&statements), statements, fingerprint }
 }
 
 impl Analysis {
@@ -100,7 +107,7 @@ impl Analysis {
     #[must_use]
     pub fn unknown(reason: Reason) -> Self {
         let whole = judge::unknown(reason);
-        Self { statements: Vec::new(), whole, fingerprint: 0, backslash: false }
+        Self { statements: Vec::new(), whole, fingerprint: 0 }
     }
 }
 

@@ -33,6 +33,7 @@ pub use kind::Kind;
 pub use name::Name;
 pub use reason::Reason;
 pub use state::SessionState;
+pub use text::Backslash;
 pub use verdict::{
     Access, Analysis, Change, Copy, CopyDirection, Isolation, Modes, Named, Setting, Statement,
     Transaction, Verdict,

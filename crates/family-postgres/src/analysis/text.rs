@@ -16,8 +16,27 @@ use super::uses::Uses;
 /// many times the memory of the text.
 pub(super) const TEXT_MAX: usize = 256 * 1024;
 
+/// What a backslash means in a plain string constant: the session's
+/// `standard_conforming_strings`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backslash {
+    /// On: a backslash is a character.
+    Literal,
+    /// Off: a backslash escapes the next character.
+    Escapes,
+}
+
+impl Backslash {
+    fn options(self) -> ParserOptions {
+        match self {
+            Self::Literal => ParserOptions::DEFAULT,
+            Self::Escapes => ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS,
+        }
+    }
+}
+
 /// The statements of a text, or why they cannot be told.
-pub(super) fn parse(sql: &[u8]) -> Result<ParseResult, Reason> {
+pub(super) fn parse(sql: &[u8], backslash: Backslash) -> Result<ParseResult, Reason> {
     if sql.len() > TEXT_MAX {
         return Err(Reason::TooLarge);
     }
@@ -27,7 +46,7 @@ pub(super) fn parse(sql: &[u8]) -> Result<ParseResult, Reason> {
     }
     // The binding walks the tree for things of its own, with panics for shapes it does not
     // expect. They must not end a client's session.
-    let parsed = catch_unwind(AssertUnwindSafe(|| pg_query::parse(sql, ParserOptions::DEFAULT)));
+    let parsed = catch_unwind(AssertUnwindSafe(|| pg_query::parse(sql, backslash.options())));
     match parsed {
         Ok(Ok(result)) => Ok(result.protobuf),
         Ok(Err(Error::Decode(_))) => Err(Reason::TooDeep),
@@ -38,9 +57,9 @@ pub(super) fn parse(sql: &[u8]) -> Result<ParseResult, Reason> {
 }
 
 /// libpg_query's fingerprint of a text that [`parse`] took; 0 if it has none.
-pub(super) fn fingerprint(sql: &[u8]) -> u64 {
+pub(super) fn fingerprint(sql: &[u8], backslash: Backslash) -> u64 {
     let Ok(sql) = std::str::from_utf8(sql) else { return 0 };
-    pg_query::fingerprint(sql, ParserOptions::DEFAULT, FingerprintOptions::RANGEVAR_PG17_COMPAT)
+    pg_query::fingerprint(sql, backslash.options(), FingerprintOptions::RANGEVAR_PG17_COMPAT)
         .map_or(0, |fingerprint| fingerprint.value)
 }
 
@@ -56,7 +75,7 @@ pub(super) fn range(statement: &RawStmt, text: &[u8]) -> std::ops::Range<usize> 
 
 /// What a query of the catalog uses.
 pub(super) fn uses_of_query(sql: &str) -> Uses {
-    let Ok(parsed) = parse(sql.as_bytes()) else { return Uses::unknown() };
+    let Ok(parsed) = parse(sql.as_bytes(), Backslash::Literal) else { return Uses::unknown() };
     let [RawStmt { stmt: Some(node), .. }] = parsed.stmts.as_slice() else {
         return Uses::unknown();
     };
@@ -68,7 +87,7 @@ pub(super) fn uses_of_query(sql: &str) -> Uses {
 
 /// What the body of a function in SQL uses that may only read: several queries.
 pub(super) fn uses_of_body(sql: &str) -> Uses {
-    let Ok(parsed) = parse(sql.as_bytes()) else { return Uses::unknown() };
+    let Ok(parsed) = parse(sql.as_bytes(), Backslash::Literal) else { return Uses::unknown() };
     let mut uses = Uses::default();
     for statement in &parsed.stmts {
         match statement.stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {

@@ -18,9 +18,6 @@ pub struct Analysis {
     /// libpg_query's fingerprint: equal for statements that differ in constants only. 0 if the
     /// text was not understood or holds no statement.
     pub fingerprint: u64,
-    /// The text holds a backslash. It was read as the server reads it while
-    /// `standard_conforming_strings` is on; while it is off, use [`Analysis::unknown`] instead.
-    pub backslash: bool,
 }
 
 /// One statement of a text.

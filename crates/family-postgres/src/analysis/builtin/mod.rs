@@ -113,6 +113,21 @@ const VALUES: &[&str] = &[
     "system",
 ];
 
+/// The same of extensions that come with PostgreSQL: `uuid-ossp`, `pgcrypto`.
+const EXTENSION_VALUES: &[&str] = &[
+    "uuid_generate_v1",
+    "uuid_generate_v1mc",
+    "uuid_generate_v4",
+    "gen_random_uuid",
+    "gen_random_bytes",
+    "gen_salt",
+];
+
+/// Whether a function in C has the name of one of those.
+pub(super) fn is_value_of_extension(name: &str) -> bool {
+    EXTENSION_VALUES.contains(&name)
+}
+
 /// Functions about the server or session that are volatile and change nothing.
 const VOLATILE_SERVER: &[&str] = &[
     "current_query",

@@ -23,7 +23,9 @@ fn another_catalog_is_another_judgement() {
 fn a_late_judgement_does_not_replace_a_newer_one() {
     let cache = Cache::new(64);
     let place = Cache::place(b"x");
-    let analysis = || Arc::new(crate::analysis::analyze(b"SELECT 1", None));
+    let analysis = || {
+        Arc::new(crate::analysis::analyze(b"SELECT 1", None, crate::analysis::Backslash::Literal))
+    };
     let newer = analysis();
     cache.put(place, b"x", 2, &newer);
     cache.put(place, b"x", 1, &analysis());
@@ -36,7 +38,8 @@ fn a_late_judgement_does_not_replace_a_newer_one() {
 fn texts_of_one_hash_are_told_apart() {
     let cache = Cache::new(64);
     let place = Place(42);
-    let analysis = Arc::new(crate::analysis::analyze(b"SELECT 1", None));
+    let analysis =
+        Arc::new(crate::analysis::analyze(b"SELECT 1", None, crate::analysis::Backslash::Literal));
     cache.put(place, b"one", 0, &analysis);
     assert!(cache.get(place, b"one", 0).is_some());
     assert!(cache.get(place, b"two", 0).is_none());
@@ -45,7 +48,8 @@ fn texts_of_one_hash_are_told_apart() {
 #[test]
 fn it_stays_within_its_bound_and_keeps_what_is_used() {
     let cache = Cache::new(64);
-    let analysis = Arc::new(crate::analysis::analyze(b"SELECT 1", None));
+    let analysis =
+        Arc::new(crate::analysis::analyze(b"SELECT 1", None, crate::analysis::Backslash::Literal));
     let texts: Vec<_> = (0..10_000).map(|n| format!("SELECT {n}").into_bytes()).collect();
     for text in &texts {
         cache.put(Cache::place(text), text, 0, &analysis);

@@ -6,6 +6,8 @@ use super::model::{
     Catalog, Default_, ForeignKey, Function, Operator, Relation, RelationKind, TypeInfo, TypeKind,
     Volatility,
 };
+use super::quiet::words;
+use crate::analysis::name::Name;
 use crate::analysis::text;
 use crate::analysis::uses::Uses;
 
@@ -59,6 +61,7 @@ impl Catalog {
             Self::add_foreign_key,
             Self::add_policy,
             Self::add_child,
+            Self::add_trigger,
         ];
         for ((query, rows), step) in Self::QUERIES.iter().zip(answers).zip(steps) {
             // Consecutive rows of one key belong together.
@@ -71,6 +74,7 @@ impl Catalog {
                 step(&mut catalog, &Cells(row), &mut last).map_err(error)?;
             }
         }
+        catalog.judge_bodies();
         Ok(catalog)
     }
 
@@ -87,6 +91,10 @@ impl Catalog {
                 dotted: row.truth(4)?,
                 hidden: row.truth(5)?,
                 body,
+                quiet: false,
+                closed: row.truth(7)?,
+                words: row.maybe(8).map(words).unwrap_or_default(),
+                native: row.truth(9)?,
             });
         }
         Ok(())
@@ -162,6 +170,8 @@ impl Catalog {
             temporary: row.text(4)? == "t",
             unlogged: row.text(4)? == "u",
             triggers: row.truth(5)?,
+            quiet: false,
+            fires: Vec::new(),
             rules: row.truth(6)?,
             view,
             policies: row.truth(7)?.then(Box::default),
@@ -229,6 +239,14 @@ impl Catalog {
         let child = self.relations_by_oid.get(&row.number(1)?).copied();
         if let Some(parent) = self.relation_mut(row.number(0)?) {
             parent.children.extend(child);
+        }
+        Ok(())
+    }
+
+    fn add_trigger(&mut self, row: &Cells<'_>, _: &mut String) -> Result<(), &'static str> {
+        let function = Name::new(Some(row.text(1)?), row.text(2)?);
+        if let Some(relation) = self.relation_mut(row.number(0)?) {
+            relation.fires.push(function);
         }
         Ok(())
     }

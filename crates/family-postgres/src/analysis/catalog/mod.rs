@@ -10,6 +10,7 @@ mod load;
 mod lookup;
 mod model;
 mod queries;
+mod quiet;
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::analysis::name::Name;
 use crate::analysis::uses::Uses;
 
 /// How much a function may do: what PostgreSQL's `provolatile` says.
@@ -45,6 +46,14 @@ pub(in crate::analysis) struct Function {
     pub(in crate::analysis) hidden: bool,
     /// What the bodies of stable ones in SQL use.
     pub(in crate::analysis) body: Option<Box<Uses>>,
+    /// It leaves nothing in the session and nothing that cannot be prepared; see `quiet`.
+    pub(in crate::analysis) quiet: bool,
+    /// It is volatile and has a body that nobody can look into.
+    pub(super) closed: bool,
+    /// The words of the bodies of volatile ones, until they have been judged.
+    pub(super) words: Vec<Box<str>>,
+    /// All are in C, or the server's own under another name.
+    pub(in crate::analysis) native: bool,
     /// Takes one argument, so that `x.f` may call it.
     pub(in crate::analysis) dotted: bool,
 }
@@ -114,6 +123,10 @@ pub(in crate::analysis) struct Relation {
     pub(in crate::analysis) unlogged: bool,
     /// Triggers besides those of foreign keys.
     pub(in crate::analysis) triggers: bool,
+    /// What triggers call leaves nothing behind; see `quiet`.
+    pub(in crate::analysis) quiet: bool,
+    /// The functions that triggers call.
+    pub(super) fires: Vec<Name>,
     /// Rules besides the one that makes a view.
     pub(in crate::analysis) rules: bool,
     /// What a view's query uses.

@@ -32,15 +32,17 @@ impl Catalog {
         FOREIGN_KEYS,
         POLICIES,
         CHILDREN,
+        TRIGGERS,
     ];
 }
 
 /// Schema, name, worst volatility, opaque, callable with one argument, whether a stable one has
-/// a body that nobody can look into, the bodies of stable ones in SQL. An aggregate is as
-/// volatile as the functions it is made of, whatever it says itself.
+/// a body that nobody can look into, the bodies of stable ones in SQL, whether a volatile one has
+/// such a body, the bodies of volatile ones, whether all are in C or the server's own. An aggregate is as volatile as
+/// the functions it is made of, whatever it says itself.
 const FUNCTIONS: CatalogQuery = CatalogQuery {
     name: "functions",
-    columns: 7,
+    columns: 10,
     sql: "SELECT n.nspname::text, p.proname::text, \
           pg_catalog.max(CASE \
             WHEN p.provolatile = 'v' THEN 'v' \
@@ -54,7 +56,12 @@ const FUNCTIONS: CatalogQuery = CatalogQuery {
           pg_catalog.bool_or(p.provolatile = 's' AND (l.lanname NOT IN ('internal', 'c', 'sql') \
             OR l.lanname = 'sql' AND p.prosrc = ''))::text, \
           pg_catalog.string_agg(p.prosrc, ';') FILTER (WHERE p.provolatile = 's' \
-            AND l.lanname = 'sql' AND n.nspname <> 'pg_catalog') \
+            AND l.lanname = 'sql' AND n.nspname <> 'pg_catalog'), \
+          pg_catalog.bool_or(p.provolatile = 'v' AND p.prokind <> 'a' \
+            AND (l.lanname NOT IN ('sql', 'plpgsql') OR p.prosrc = ''))::text, \
+          pg_catalog.string_agg(p.prosrc, ';') FILTER (WHERE p.provolatile = 'v' \
+            AND l.lanname IN ('sql', 'plpgsql') AND n.nspname <> 'pg_catalog'), \
+          pg_catalog.bool_and(l.lanname IN ('c', 'internal'))::text \
           FROM pg_catalog.pg_proc p \
           JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
           JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
@@ -176,4 +183,14 @@ const CHILDREN: CatalogQuery = CatalogQuery {
     name: "children",
     columns: 2,
     sql: "SELECT i.inhparent::text, i.inhrelid::text FROM pg_catalog.pg_inherits i",
+};
+
+/// Relation, schema and name of a function that one of its triggers calls.
+const TRIGGERS: CatalogQuery = CatalogQuery {
+    name: "triggers",
+    columns: 3,
+    sql: "SELECT t.tgrelid::text, n.nspname::text, p.proname::text \
+          FROM pg_catalog.pg_trigger t \
+          JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid \
+          JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE NOT t.tgisinternal",
 };

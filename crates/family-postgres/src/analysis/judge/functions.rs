@@ -87,6 +87,10 @@ impl Judge<'_> {
     fn user_function(&mut self, name: &str, function: &Function) {
         if function.opaque {
             self.anything(Reason::OpaqueFunction);
+        } else if function.native && builtin::is_value_of_extension(name) {
+            self.local(Reason::VolatileValue);
+        } else if function.volatility == Volatility::Volatile && function.quiet {
+            self.writes_alone(Reason::VolatileFunction);
         } else if function.volatility == Volatility::Volatile {
             self.anything(Reason::VolatileFunction);
         } else if function.volatility == Volatility::Stable {

@@ -8,6 +8,7 @@ mod functions;
 mod keys;
 mod query;
 mod relations;
+mod rewrite;
 mod schema;
 mod session;
 mod transaction;

@@ -167,7 +167,9 @@ impl Judge<'_> {
         if relation.kind == RelationKind::View {
             self.not_deterministic(Reason::ThroughView);
         }
-        if relation.triggers {
+        if relation.triggers && relation.quiet {
+            self.not_deterministic(Reason::Trigger);
+        } else if relation.triggers {
             // A trigger may do what any function may.
             self.anything(Reason::Trigger);
         }

@@ -85,6 +85,9 @@ impl Judge<'_> {
         self.verdict.access = Access::Ddl;
         self.may_write(Reason::Ddl);
         self.targets(node);
+        if let NodeEnum::AlterTableStmt(alter) = node {
+            self.rewrite(alter);
+        }
         if is_alone(node) {
             self.not_preparable(Reason::NotInTransaction);
         }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::*;
-use crate::analysis::{Kind, analyze};
+use crate::analysis::{Backslash, Kind, analyze};
 
 const COMMANDS: &str = include_str!("commands.txt");
 
@@ -16,7 +16,7 @@ fn examples() -> impl Iterator<Item = (&'static str, &'static str)> {
 fn every_command_has_a_verdict() {
     let mut listing = String::new();
     for (command, sql) in examples() {
-        let verdict = analyze(sql.as_bytes(), None).whole;
+        let verdict = analyze(sql.as_bytes(), None, Backslash::Literal).whole;
         assert_ne!(verdict.kind, Kind::Unknown, "{command}: {sql}");
         let _ = writeln!(listing, "{sql}\n    {}", line(&verdict));
     }
@@ -25,8 +25,9 @@ fn every_command_has_a_verdict() {
 
 #[test]
 fn every_kind_of_the_parser_has_an_example() {
-    let seen: HashSet<_> =
-        examples().map(|(_, sql)| analyze(sql.as_bytes(), None).whole.kind).collect();
+    let seen: HashSet<_> = examples()
+        .map(|(_, sql)| analyze(sql.as_bytes(), None, Backslash::Literal).whole.kind)
+        .collect();
     // A part of ALTER TABLE that is never a statement; and what is no kind of the parser.
     let none = [Kind::ReplicaIdentity, Kind::Empty, Kind::Several, Kind::Unknown];
     let missing: Vec<_> =

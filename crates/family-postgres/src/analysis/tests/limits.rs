@@ -4,11 +4,11 @@ use std::thread;
 
 use proptest::prelude::*;
 
-use crate::analysis::{Access, Reason, analyze};
+use crate::analysis::{Access, Backslash, Reason, analyze};
 
 /// Judges on a thread with this stack, in bytes.
 fn on_stack(bytes: usize, sql: String) -> Option<Reason> {
-    let judge = move || analyze(sql.as_bytes(), None).whole;
+    let judge = move || analyze(sql.as_bytes(), None, Backslash::Literal).whole;
     let thread = thread::Builder::new().stack_size(bytes).spawn(judge).expect("a thread");
     let verdict = thread.join().expect("no panic");
     assert!(verdict.access == Access::Write || verdict.may_write.is_none(), "{verdict:?}");
@@ -79,11 +79,19 @@ fn what_cannot_be_read_may_do_anything() {
         (b"FROB t", Reason::Unparsable),
     ];
     for (sql, reason) in cases.into_iter().filter(|(sql, _)| *sql != b"SELECT") {
-        let verdict = analyze(sql, None).whole;
+        let verdict = analyze(sql, None, Backslash::Literal).whole;
         assert_eq!(verdict.access, Access::Write);
         let promises = [verdict.follower, verdict.deterministic, verdict.preparable];
         assert_eq!(promises, [Err(reason); 3]);
     }
+}
+
+#[test]
+fn a_backslash_means_what_the_session_says() {
+    // Two statements if it escapes nothing, one string if it does.
+    let sql = br"SELECT '\'; DROP TABLE t; --'";
+    assert_eq!(analyze(sql, None, Backslash::Literal).whole.access, Access::Ddl);
+    assert_eq!(analyze(sql, None, Backslash::Escapes).whole.access, Access::Read);
 }
 
 /// Words that make sentences of SQL, right and wrong.
@@ -164,13 +172,13 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(sql in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = analyze(&sql, None);
+        let _ = analyze(&sql, None, Backslash::Literal);
     }
 
     #[test]
     fn no_words_make_it_panic(words in prop::collection::vec(prop::sample::select(WORDS), 0..20)) {
         let sql = words.join(" ");
-        let analysis = analyze(sql.as_bytes(), None);
+        let analysis = analyze(sql.as_bytes(), None, Backslash::Literal);
         for statement in &analysis.statements {
             prop_assert!(sql.get(statement.range.clone()).is_some());
         }

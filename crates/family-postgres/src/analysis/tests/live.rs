@@ -1,7 +1,7 @@
 //! What the verdicts say against what a server does.
 
 use super::*;
-use crate::analysis::analyze;
+use crate::analysis::{Backslash, analyze};
 
 /// Every statement of the files, one to a line.
 fn statements() -> impl Iterator<Item = &'static str> {
@@ -46,7 +46,7 @@ async fn what_is_called_a_read_changes_nothing() {
     let (mut reads, mut writes) = (0, 0);
     for sql in statements() {
         for catalog in [None, Some(&catalog)] {
-            let whole = analyze(sql.as_bytes(), catalog).whole;
+            let whole = analyze(sql.as_bytes(), catalog, Backslash::Literal).whole;
             // What ends the transaction or takes over the connection cannot be tried like this.
             let alone = matches!(whole.access, Access::Transaction(_) | Access::Copy(_));
             if alone || sql.starts_with("COPY") || sql.contains("COMMIT") || sql.contains('$') {
@@ -73,7 +73,7 @@ async fn what_applications_read_may_be_read_on_the_other_side() {
     let catalog = shop.catalog().await;
     let mut conn = shop.connect().await;
     for sql in include_str!("corpus.sql").lines().filter(|sql| !sql.starts_with("--")) {
-        let whole = analyze(sql.as_bytes(), Some(&catalog)).whole;
+        let whole = analyze(sql.as_bytes(), Some(&catalog), Backslash::Literal).whole;
         assert_eq!((&whole.access, whole.follower), (&Access::Read, Ok(())), "{sql}");
         conn.ask(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
@@ -159,7 +159,7 @@ async fn functions_that_are_believed_keep_their_word() {
         };
         let sql = format!("SELECT pg_catalog.\"{name}\"({})", values.join(", "));
         // Without a catalog: what is believed is what we brought.
-        let whole = analyze(sql.as_bytes(), None).whole;
+        let whole = analyze(sql.as_bytes(), None, Backslash::Literal).whole;
         // Those that sleep would sleep for what the value says.
         if whole.access == Access::Read && !name.starts_with("pg_sleep") {
             let effect = run(&mut conn, &sql).await;

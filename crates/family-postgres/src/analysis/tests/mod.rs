@@ -1,6 +1,7 @@
 //! Verdicts, as a table and against a real server.
 
 mod commands;
+mod gaps;
 mod limits;
 mod live;
 mod table;

@@ -61,3 +61,20 @@ CREATE OR REPLACE FUNCTION shop.again(int) RETURNS int LANGUAGE sql STABLE AS 'S
 CREATE FUNCTION shop.ping(int) RETURNS int LANGUAGE sql STABLE AS 'SELECT 1';
 CREATE FUNCTION shop.pong(int) RETURNS int LANGUAGE sql STABLE AS 'SELECT shop.ping($1) + shop.again($1)';
 CREATE OR REPLACE FUNCTION shop.ping(int) RETURNS int LANGUAGE sql STABLE AS 'SELECT shop.ping($1) + shop.pong($1)';
+CREATE TABLE shop.stamped (k int PRIMARY KEY, at timestamptz);
+CREATE FUNCTION shop.stamps() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.at := now(); RETURN NEW; END';
+CREATE TRIGGER stamp BEFORE UPDATE ON shop.stamped FOR EACH ROW EXECUTE FUNCTION shop.stamps();
+CREATE TABLE shop.told (k int PRIMARY KEY);
+CREATE FUNCTION shop.tells() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_notify(''a'', ''b''); RETURN NEW; END';
+CREATE TRIGGER tell AFTER INSERT ON shop.told FOR EACH ROW EXECUTE FUNCTION shop.tells();
+CREATE FUNCTION shop.locks() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_lock(1)';
+CREATE FUNCTION shop.locks_too() RETURNS void LANGUAGE plpgsql AS 'BEGIN PERFORM shop.locks(); END';
+-- It tells, because the table it writes to does.
+CREATE FUNCTION shop.tells_too() RETURNS void LANGUAGE sql AS 'INSERT INTO shop.told VALUES (1)';
+-- As an extension's in C would be.
+CREATE FUNCTION shop.uuid_generate_v4() RETURNS uuid LANGUAGE internal VOLATILE AS 'gen_random_uuid';
+CREATE TABLE shop.named (k int PRIMARY KEY, id uuid DEFAULT shop.uuid_generate_v4());
+CREATE FOREIGN DATA WRAPPER far;
+CREATE SERVER away FOREIGN DATA WRAPPER far;
+CREATE FOREIGN TABLE shop.remote (k int) SERVER away;
+CREATE FUNCTION shop.sends() RETURNS void LANGUAGE sql AS 'INSERT INTO shop.remote VALUES (1)';

@@ -9,6 +9,7 @@ SELECT * FROM shop.doing
 SELECT * FROM shop.dialed
 SELECT * FROM shop.kept
 SELECT * FROM shop.scratch
+SELECT * FROM shop.remote
 SELECT last_value FROM shop.serials_id_seq
 SELECT * FROM shop.parted
 SELECT * FROM shop.nobody
@@ -91,3 +92,19 @@ EXPLAIN SELECT shop.does()
 EXPLAIN ANALYZE SELECT shop.does()
 CREATE TABLE shop.made AS SELECT * FROM shop.plain
 CREATE TEMP TABLE mine AS SELECT * FROM shop.plain
+INSERT INTO shop.named (k) VALUES (1)
+-- what functions and triggers leave behind
+UPDATE shop.stamped SET k = 2 WHERE k = 1
+INSERT INTO shop.told VALUES (1)
+SELECT shop.locks()
+SELECT shop.locks_too()
+SELECT shop.tells_too()
+SELECT shop.uuid_generate_v4()
+SELECT shop.sends()
+-- rows that a change of the schema gives new values
+ALTER TABLE shop.plain ADD COLUMN a int DEFAULT 1
+ALTER TABLE shop.plain ADD COLUMN a timestamptz DEFAULT clock_timestamp()
+ALTER TABLE shop.plain ADD COLUMN a bigserial
+ALTER TABLE shop.plain ADD COLUMN a int GENERATED ALWAYS AS IDENTITY
+ALTER TABLE shop.plain ALTER COLUMN v TYPE int USING v::int
+ALTER TABLE shop.plain ALTER COLUMN v TYPE int USING shop.does()
