@@ -6,5 +6,9 @@
 #[path = "../../../family-postgres/tests/support/mod.rs"]
 mod support;
 
+mod barrier;
+mod door;
 mod programs;
+mod raw;
 mod rig;
+mod same;

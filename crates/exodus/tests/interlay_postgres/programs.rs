@@ -14,7 +14,6 @@ fn psql_prints_the_same() {
         "\\copy t to stdout",
         "set datestyle = 'german'; show datestyle",
         "do $$begin raise notice 'hello'; end$$",
-        "drop table t",
     ] {
         assert_eq!(rig.psql(true, script), rig.psql(false, script), "{script}");
     }

@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use family_postgres::session::{PostgresProtocol, ProtocolOptions};
 use model::{Epoch, Side};
 use proxy::{Capture, Interlay, InterlayConfig, InterlayHandle, Upstreams};
 use routing::RoutingTable;
+use routing::{Authority, Freeze};
 
+use crate::raw::{Raw, startup};
 use crate::support::{Cluster, OWNER, PASSWORD};
 
 /// An interlay before one or two databases.
@@ -17,12 +20,76 @@ pub(crate) struct Rig {
     pub(crate) source: Arc<Cluster>,
     pub(crate) database: String,
     pub(crate) handle: InterlayHandle,
+    runtime: tokio::runtime::Runtime,
+    /// The other side, where there is one.
+    _target: Option<Arc<Cluster>>,
 }
 
 impl Rig {
     /// Before a database of its own on the server that tests share.
     pub(crate) fn one() -> Self {
         Self::with(ProtocolOptions::default(), |_| {})
+    }
+
+    /// The same, with a role that is let in without a password.
+    pub(crate) fn open() -> Self {
+        let rig = Self::with(trusting(), |_| {});
+        make_open(&rig.source, &rig.database);
+        rig
+    }
+
+    /// Between two servers, with that role and a table on both.
+    pub(crate) fn two() -> Self {
+        let (source, target) = (Cluster::shared(), Arc::new(Cluster::start()));
+        let database = source.database();
+        target.sql("postgres", &format!("CREATE DATABASE {database} TEMPLATE template0"));
+        for cluster in [&source, &target] {
+            make_open(cluster, &database);
+            cluster.sql(&database, "CREATE TABLE t (a int); GRANT ALL ON t TO open");
+        }
+        let upstreams = Upstreams::both(
+            source.spec(Side::Source, &database),
+            target.spec(Side::Target, &database),
+        );
+        let mut rig = Self::build(source, database, &upstreams, trusting(), |_| {});
+        rig._target = Some(target);
+        rig
+    }
+
+    pub(crate) fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
+    }
+
+    pub(crate) fn publish(&self, change: impl FnOnce(&mut RoutingTable)) -> Epoch {
+        let mut table = (*self.handle.table()).clone();
+        table.epoch = table.epoch.next();
+        change(&mut table);
+        let epoch = table.epoch;
+        self.handle.publish(Arc::new(table)).unwrap();
+        epoch
+    }
+
+    /// The whole barrier, as control does it, to the other side.
+    pub(crate) fn switch(&self, deadline: Duration) {
+        let other = self.handle.table().authority.default.other();
+        let epoch = self.publish(|t| t.freeze = Freeze::Writes);
+        let report = self.wait(self.handle.quiet(epoch, deadline)).unwrap();
+        assert!(report.quiet, "{report:?}");
+        let epoch = self.publish(|t| t.authority = Authority::whole(other));
+        self.wait(self.handle.rehomed(epoch, deadline)).unwrap();
+        self.publish(|t| t.freeze = Freeze::Open);
+    }
+
+    /// A client of the role that is let in without a password.
+    pub(crate) fn raw(&self) -> Raw {
+        Raw::login(self.address(), &self.database)
+    }
+
+    /// The same, without waiting for an answer.
+    pub(crate) fn late(&self) -> Raw {
+        let mut raw = Raw::bare(self.address());
+        raw.send(&startup(&[("user", "open"), ("database", &self.database)]));
+        raw
     }
 
     pub(crate) fn with(options: ProtocolOptions, change: impl FnOnce(&mut InterlayConfig)) -> Self {
@@ -46,7 +113,8 @@ impl Rig {
         let table = Arc::new(ArcSwap::from_pointee(table));
         let protocol = PostgresProtocol::new(options);
         let handle = Interlay::bind(config, protocol, upstreams, table, Capture::Nothing).unwrap();
-        Self { source, database, handle }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { source, database, handle, runtime, _target: None }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -75,4 +143,14 @@ impl Rig {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         text(&done.stdout) + &text(&done.stderr)
     }
+}
+
+fn trusting() -> ProtocolOptions {
+    ProtocolOptions { trusts: true, ..ProtocolOptions::default() }
+}
+
+/// Makes the role that the servers of tests trust.
+fn make_open(cluster: &Cluster, database: &str) {
+    // Another test may do the same at the same time.
+    cluster.try_sql(OWNER, database, "CREATE ROLE open LOGIN");
 }

@@ -85,7 +85,7 @@ pub struct PostgresSession {
     /// Names of settings that servers do not list.
     custom: Vec<String>,
     /// The unnamed statement, in case it is bound later.
-    unnamed: Option<Vec<u8>>,
+    unnamed: Vec<u8>,
     /// What a new server has told of its settings.
     heard: BTreeMap<Vec<u8>, Vec<u8>>,
     /// What the client was told of the server's settings.
@@ -152,7 +152,7 @@ impl PostgresSession {
             statements: Statements::default(),
             local_names: HashSet::new(),
             custom: Vec::new(),
-            unnamed: None,
+            unnamed: Vec::new(),
             heard: BTreeMap::new(),
             parameters: BTreeMap::new(),
             altered: false,
@@ -292,6 +292,10 @@ impl Session for PostgresSession {
             self.door = Some(Door::Shut);
             return;
         }
+        if error.why == Refused::TooLarge {
+            let message = "this session has state that cannot move to another system";
+            return local::fatal(out, "57P01", message, local::PINNED);
+        }
         local::refused(out, Severity::Error, *error);
         match self.looker.front() {
             Front::Run { .. } | Front::Cut { .. } => self.skipping = true,
@@ -307,7 +311,7 @@ impl Session for PostgresSession {
     }
 
     fn farewell(&mut self, out: &mut Vec<u8>) {
-        if !matches!(self.door, Some(Door::Shut)) {
+        if !matches!(self.door, Some(Door::Shut)) && !self.malformed.is_empty() {
             local::fatal(out, wire_postgres::error::PROTOCOL_VIOLATION, &self.malformed, "");
         }
     }

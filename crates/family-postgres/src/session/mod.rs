@@ -41,6 +41,7 @@ pub use client::PostgresSession;
 pub use identity::Identity;
 pub use upstream::PostgresUpstream;
 
+use crate::analysis::Analyzer;
 use identity::{Kind, Login, Secret};
 use scram::Verifier;
 
@@ -65,6 +66,9 @@ pub struct ProtocolOptions {
     /// Roles and passwords, for where stored passwords cannot be read: clients are checked
     /// against them, and logged in onward with them.
     pub credentials: HashMap<String, Arc<str>>,
+    /// What judges the statements of clients, by database. Without one, or while it has no
+    /// catalog, every statement counts as a write.
+    pub analyzers: HashMap<String, Arc<Analyzer>>,
 }
 
 /// The hot path of PostgreSQL and compatible systems.

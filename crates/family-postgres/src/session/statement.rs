@@ -7,6 +7,8 @@ use std::collections::{HashMap, VecDeque};
 
 use model::Access;
 
+use crate::analysis::{Access as Judged, Analyzer};
+
 /// Prepared statements remembered per client; further ones count as writes.
 const NAMES_MAX: usize = 4096;
 /// Names longer than this are not remembered.
@@ -49,6 +51,9 @@ pub(super) const CLASSES: &[&str] = &[
     "parse",
 ];
 
+/// The class that is worth looking into; a test holds its place.
+const SELECT: u16 = 5;
+
 /// The number of a class.
 pub(super) fn class(name: &str) -> u16 {
     let at = CLASSES.iter().position(|c| *c == name).unwrap_or(0);
@@ -84,7 +89,35 @@ impl Does {
     }
 }
 
-/// What a text of one or several statements does.
+/// Longest text that is looked into; longer ones carry their values with them.
+const JUDGED_MAX: usize = 16 * 1024;
+
+/// What a text does, looked into where that may make a difference. `standard`: a backslash is no
+/// escape in it.
+pub(super) fn judge(text: &[u8], analyzer: Option<&Analyzer>, standard: bool) -> Does {
+    let does = classify(text);
+    let Some(analyzer) = analyzer.filter(|_| does.class == SELECT && text.len() <= JUDGED_MAX)
+    else {
+        return does;
+    };
+    if analyzer.catalog().is_none() {
+        return does;
+    }
+    let analysis = analyzer.analyze(text);
+    if analysis.backslash && !standard {
+        return does;
+    }
+    let whole = &analysis.whole;
+    let read = whole.access == Judged::Read;
+    Does {
+        access: if read { Access::Read } else { Access::Write },
+        follower: read && whole.follower.is_ok(),
+        state: !whole.leaves.is_empty(),
+        ..does
+    }
+}
+
+/// What the first word of a text of one or several statements says.
 pub(super) fn classify(text: &[u8]) -> Does {
     let Some((word, rest)) = first_word(text) else {
         return Does { class: 0, access: Access::Read, follower: false, state: false };
@@ -272,6 +305,7 @@ mod tests {
 
     #[test]
     fn what_is_not_proved_writes() {
+        assert_eq!(SELECT, class("select"));
         let check = |text: &str, name: &str, access| {
             let does = classify(text.as_bytes());
             assert_eq!((CLASSES[usize::from(does.class)], does.access), (name, access), "{text}");

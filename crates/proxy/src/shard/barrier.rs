@@ -17,10 +17,11 @@ use super::Shard;
 use super::client::{Client, Wait};
 use super::lane::{Flags, Lane, Owed, Restore, Sink};
 use super::outcome::describe;
+use super::parking;
 use crate::report::{QuietReport, RehomeReport};
 
 /// How long a step of the barrier waits before it looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// First and longest pause between attempts to prove a connection dead.
 const PROOF_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -32,10 +33,17 @@ impl<P: Protocol> Shard<P> {
         deadline: Instant,
     ) -> QuietReport {
         let mut report = QuietReport::empty(epoch);
+        let side = self.shared.table().authority.default;
+        let mut patience = Some(parking::patience(deadline));
         loop {
             self.unblock(|blocked| blocked == Access::Write, &mut report).await;
-            if self.writes.get() == 0 {
+            let bound = self.bound(side);
+            if self.writes.get() == 0 && bound.is_empty() {
                 break;
+            }
+            if patience.is_some_and(|until| Instant::now() >= until) {
+                patience = None;
+                report.transactions_ended = self.break_off(bound).await;
             }
             if Instant::now() >= deadline {
                 report.quiet = false;
@@ -48,6 +56,12 @@ impl<P: Protocol> Shard<P> {
         if !report.quiet {
             let writes = report.writes_in_flight;
             report.waiting_on.push(format!("{writes} writes not answered by the authority"));
+            let bound = self.bound(side).len();
+            if bound > 0 {
+                report.waiting_on.push(format!("{bound} transactions still open"));
+            }
+        } else {
+            self.park(side, deadline).await;
         }
         for client in self.clients.borrow().values() {
             let in_transaction = client.session.borrow().facts().state == "transaction";
@@ -118,7 +132,7 @@ impl<P: Protocol> Shard<P> {
         });
     }
 
-    async fn kill(self: &Rc<Self>, lane: &Lane<P>, connection: u64) {
+    pub(super) async fn kill(self: &Rc<Self>, lane: &Lane<P>, connection: u64) {
         let mut raw = Vec::new();
         let Some(expect) = self.protocol.kill(connection, &mut raw) else { return };
         let mut pause = PROOF_PAUSE.0;
@@ -127,7 +141,9 @@ impl<P: Protocol> Shard<P> {
             if let Some(control) = self.control_lane(lane.side) {
                 // Any answer will do: killed, or no such connection. A refusal to kill leaves
                 // the closed socket as the only evidence.
-                if let Ok(Ok(answer)) = control.ask(&raw, expect).await {
+                if let Ok(Ok(answer)) = control.ask(&raw, expect).await
+                    && self.protocol.killed(&answer)
+                {
                     tracing::debug!(connection, answer = %answer.escape_ascii(), "proved dead");
                     return;
                 }
@@ -145,7 +161,7 @@ impl<P: Protocol> Shard<P> {
         let clients: Vec<Rc<Client<P>>> = self.clients.borrow().values().cloned().collect();
         let mut moves = tokio::task::JoinSet::new();
         for client in clients {
-            let stale = client.own.borrow().as_ref().is_some_and(|own| own.side != side);
+            let stale = client.is_elsewhere(side);
             if stale && client.wait.get() != Wait::Move {
                 client.wait.set(Wait::Move);
                 moves.spawn_local(move_client(Rc::clone(self), client, side));
@@ -240,6 +256,7 @@ async fn change_connection<P: Protocol>(
         shard.release(client);
         return Moved::Yes { subscribed };
     }
+    shard.harvest(client).await;
     let (mut raw, mut expects) = (Vec::new(), Vec::new());
     let restored = client.session.borrow().restore(&mut raw, &mut expects);
     if let Err(error) = restored {

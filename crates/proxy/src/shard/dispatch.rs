@@ -176,6 +176,10 @@ impl<P: Protocol> Shard<P> {
             let gate = kept && request.access == Access::Write;
             return Decision::Go(Plan { gate, ..Plan::plain(side) });
         }
+        // It is on no connection, and none may be opened to a side that is being closed.
+        if table.freeze == Freeze::Writes && client.session.borrow().carried() {
+            return Decision::Hold;
+        }
         if !table.capture && !split && table.freeze == Freeze::Open {
             return Decision::Go(Plan::plain(authority));
         }
@@ -266,7 +270,7 @@ impl<P: Protocol> Shard<P> {
         let table_wants = self.shared.endpoint(side).is_some();
         table_wants && {
             let session = client.session.borrow();
-            self.open_lane(side, session.identity())
+            self.open_lane(side, session.reader())
         }
     }
 
@@ -365,9 +369,10 @@ impl<P: Protocol> Shard<P> {
         raw: &[u8],
     ) -> bool {
         let side = self.shared.table_cell().load().authority.default;
-        let lane = {
-            let session = client.session.borrow();
-            self.shared_lane(side, session.identity())
+        let own = client.own.borrow().clone();
+        let lane = match own.filter(|own| own.side == side && own.usable()) {
+            Some(own) => Some(own),
+            None => self.shared_lane(side, client.session.borrow().reader()),
         };
         let Some(lane) = lane.filter(|l| !l.crowded()) else { return false };
         self.counters().numbers.reads_retried += 1;
@@ -402,7 +407,7 @@ impl<P: Protocol> Shard<P> {
             self.counters().numbers.compare.skipped += 1;
             return None;
         }
-        let identity = client.session.borrow().identity().clone();
+        let identity = client.session.borrow().reader().clone();
         let keys = plan.keys.clone();
         let complete = self.shared.table_cell().load().reads.secondary_ready;
         let comparison =

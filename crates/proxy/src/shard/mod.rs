@@ -4,7 +4,7 @@
 //! Layout: `accept` and `opening` let clients in; `client` is one of them; `dispatch` decides where a request
 //! goes; `lane` and `lane_io` are server connections, `reply` and `outcome` what their answers
 //! do; `gate` waits for the secondary, `compare` asks it too; `barrier` stops writes and moves
-//! sessions; `control` is what the handle asks for.
+//! sessions, `parking` takes them off their connections first; `control` is what the handle asks for.
 
 mod accept;
 mod alive;
@@ -19,6 +19,7 @@ mod lane_io;
 mod marks;
 mod opening;
 mod outcome;
+mod parking;
 mod reply;
 mod stream;
 

@@ -2,15 +2,22 @@
 
 use family::{Expect, Next, Place, Request, Session as _};
 use model::Access;
-use wire_postgres::encode;
 use wire_postgres::tags::frontend;
+use wire_postgres::{FrameError, encode};
 
 use super::super::front::Front;
-use super::super::statement::{Does, class, classify};
+use super::super::statement::{self, Does, class};
 use super::super::{expect, local};
 use super::{Ended, PostgresSession, answers};
 
 impl PostgresSession {
+    /// What a text does in this session's database.
+    pub(super) fn judge(&self, text: &[u8]) -> Does {
+        let analyzer = self.shared.options.analyzers.get(&self.database);
+        let standard = self.parameters.get(&b"standard_conforming_strings"[..]);
+        statement::judge(text, analyzer.map(|a| &**a), standard.is_none_or(|v| v == b"on"))
+    }
+
     /// What is at the front, once the client is in.
     pub(super) fn speaking(&mut self, input: &[u8]) -> Next {
         let front = self.looker.look(input);
@@ -19,7 +26,7 @@ impl PostgresSession {
         }
         match front {
             Front::More => Next::More,
-            Front::Malformed(error) => self.malformed(error.to_string()),
+            Front::Malformed(error) => self.malformed(error),
             Front::Rest { len, .. } if self.discarding => Next::Skip(len),
             Front::Rest { len, last } => Next::Body(len, last),
             // A server that wants no data takes it and says nothing.
@@ -60,7 +67,8 @@ impl PostgresSession {
                 if answers::asks_for_authority(text) {
                     return Next::Local { len, class: class("local") };
                 }
-                self.request(classify(text), len, false, true, expect::QUERY)
+                let does = self.judge(text);
+                self.request(does, len, false, true, expect::QUERY)
             }
             Front::Function { len } => {
                 let does = Does { class: class("function"), ..Does::UNKNOWN };
@@ -81,7 +89,7 @@ impl PostgresSession {
         let local = |len| Next::Local { len, class: class("local") };
         match front {
             Front::More => Next::More,
-            Front::Malformed(error) => self.malformed(error.to_string()),
+            Front::Malformed(error) => self.malformed(error),
             Front::Terminate { len } | Front::Sync { len, .. } => local(len),
             Front::Query { len } | Front::Function { len } if !self.skipping => local(len),
             Front::Run { len, .. } | Front::Cut { len, .. } if !self.skipping => local(len),
@@ -97,8 +105,12 @@ impl PostgresSession {
         }
     }
 
-    pub(super) fn malformed(&mut self, why: String) -> Next {
-        self.malformed = why;
+    pub(super) fn malformed(&mut self, why: FrameError) -> Next {
+        // A server says nothing to who cannot be told where a message ends.
+        self.malformed = match why {
+            FrameError::Length { .. } => String::new(),
+            why => why.to_string(),
+        };
         Next::Malformed
     }
 

@@ -6,7 +6,7 @@ use wire_postgres::query::{Bind, Execute, ParseMessage, Target};
 use wire_postgres::tags::frontend as tag;
 
 use super::super::local;
-use super::super::statement::{Does, class, classify};
+use super::super::statement::{Does, class};
 use super::PostgresSession;
 
 /// Bytes of a request that are looked at for its shape.
@@ -48,11 +48,11 @@ impl Group {
         match type_byte {
             tag::PARSE => match ParseMessage::parse(body) {
                 Ok(parse) if parse.statement.is_empty() => {
-                    self.statement = Some(classify(parse.query));
+                    self.statement = Some(session.judge(parse.query));
                 }
                 Ok(parse) => {
                     self.leans = true;
-                    let does = classify(parse.query);
+                    let does = session.judge(parse.query);
                     session.facing.prepares.push((parse.statement.into(), does));
                 }
                 Err(_) => self.statement = Some(Does::UNKNOWN),

@@ -39,7 +39,7 @@ impl PostgresSession {
     }
 
     pub(in super::super) fn unnamed(&self) -> Option<&[u8]> {
-        self.unnamed.as_deref()
+        (!self.unnamed.is_empty()).then_some(&self.unnamed)
     }
 
     pub(in super::super) fn carries(&self) -> Option<&Carried> {
@@ -81,10 +81,16 @@ impl PostgresSession {
     }
 
     /// Remembers names of settings that the server does not list itself.
-    pub(super) fn notice_settings(&mut self, text: &[u8]) {
-        for name in statement::custom_settings(text) {
-            if self.custom.len() < CUSTOM_MAX && !self.custom.contains(&name) {
-                self.custom.push(name);
+    pub(super) fn notice_settings(&mut self, raw: &[u8]) {
+        let sets = |word: &[u8]| memchr::memmem::find(raw, word).is_some();
+        if !(sets(b"onfig") || sets(b"ONFIG") || sets(b"set") || sets(b"SET") || sets(b"Set")) {
+            return;
+        }
+        for (_, body, _) in local::messages(raw) {
+            for name in statement::custom_settings(body) {
+                if self.custom.len() < CUSTOM_MAX && !self.custom.contains(&name) {
+                    self.custom.push(name);
+                }
             }
         }
     }
@@ -94,10 +100,13 @@ impl PostgresSession {
         for (type_byte, body, whole) in local::messages(raw) {
             match type_byte {
                 frontend::PARSE if body.first() == Some(&0) => {
-                    let fits = whole.len() <= UNNAMED_MAX;
-                    self.unnamed = fits.then(|| whole.to_vec());
+                    self.unnamed.clear();
+                    // One that is longer is lost by a move: the client is told when it binds it.
+                    if whole.len() <= UNNAMED_MAX {
+                        self.unnamed.extend_from_slice(whole);
+                    }
                 }
-                frontend::QUERY => self.unnamed = None,
+                frontend::QUERY => self.unnamed.clear(),
                 _ => {}
             }
         }

@@ -38,6 +38,12 @@ impl<P: Protocol> Shard<P> {
             return self.cached_lane(client, side).ok_or(Some(Refused::Unreachable));
         }
         let encumbered = client.session.borrow().encumbered();
+        let elsewhere = own.as_ref().is_some_and(|own| own.side != side);
+        if elsewhere && encumbered && request.follower && request.place == Place::Own {
+            // What it carries does not matter to this read.
+            let lane = self.shared_lane(side, client.session.borrow().reader());
+            return lane.ok_or(Some(Refused::Unreachable));
+        }
         if let Some(own) = own {
             let usable = own.usable() && self.is_current(&own);
             let fits = usable && own.side == side;
@@ -59,7 +65,11 @@ impl<P: Protocol> Shard<P> {
                 self.release(client);
             }
         } else if encumbered {
-            client.lost();
+            match client.session.borrow().carried() {
+                true if client.quiescent() => self.move_soon(client),
+                true => {}
+                false => client.lost(),
+            }
             return Err(None);
         }
         let lane = match request.place {
