@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use model::Access;
 
-use crate::analysis::{Access as Judged, Analyzer};
+use crate::analysis::{Access as Judged, Analyzer, Backslash};
 
 /// Prepared statements remembered per client; further ones count as writes.
 const NAMES_MAX: usize = 4096;
@@ -103,10 +103,8 @@ pub(super) fn judge(text: &[u8], analyzer: Option<&Analyzer>, standard: bool) ->
     if analyzer.catalog().is_none() {
         return does;
     }
-    let analysis = analyzer.analyze(text);
-    if analysis.backslash && !standard {
-        return does;
-    }
+    let backslash = if standard { Backslash::Literal } else { Backslash::Escapes };
+    let analysis = analyzer.analyze_with(text, backslash);
     let whole = &analysis.whole;
     let read = whole.access == Judged::Read;
     Does {
