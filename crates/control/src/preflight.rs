@@ -224,7 +224,8 @@ pub(crate) async fn direct_sessions(world: &World) -> Result<Vec<String>, String
         let addresses = handle.upstream_addresses().await.map_err(|e| e.to_string())?;
         ours.extend(addresses.iter().map(ToString::to_string));
     }
-    Ok(foreign.into_iter().filter(|s| !ours.iter().any(|own| s.starts_with(own))).collect())
+    let through = |session: &String| ours.iter().any(|own| session.split(' ').next() == Some(own));
+    Ok(foreign.into_iter().filter(|session| !through(session)).collect())
 }
 
 /// Tells the run whether every session comes through an interlay.

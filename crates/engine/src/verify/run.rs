@@ -23,8 +23,11 @@ use crate::verify::name;
 const SEEN: u8 = 2;
 /// Rounds after the first; a key still in motion then is the journal's business.
 const ROUNDS: usize = 4;
-/// Keys of one comparison.
+/// Keys of one comparison that asks for each record.
 const BATCH: usize = 256;
+/// And of one that a server answers from its tables: a table that knows its rows by their content
+/// only is read whole for each.
+const BATCH_IN_TABLES: usize = 4_096;
 /// How long a batch waits while live traffic suffers.
 const YIELD: Duration = Duration::from_millis(100);
 
@@ -119,7 +122,7 @@ impl Run<'_> {
 
     async fn chunk(&mut self, side: Side, keys: Vec<Key>) {
         self.seen(side, keys.len() as u64);
-        for batch in keys.chunks(BATCH) {
+        for batch in keys.chunks(self.batch()) {
             self.turn(batch.len()).await;
             let batch = match side {
                 Side::Source => batch.to_vec(),
@@ -129,6 +132,10 @@ impl Run<'_> {
             self.count(batch.len());
             self.first_look(batch).await;
         }
+    }
+
+    const fn batch(&self) -> usize {
+        if self.engine.streams.is_some() { BATCH_IN_TABLES } else { BATCH }
     }
 
     const fn seen(&mut self, side: Side, records: u64) {
@@ -213,7 +220,7 @@ impl Run<'_> {
             tokio::time::sleep(self.engine.parts.config.verify_pause).await;
             self.until_certain().await;
             let keys: Vec<_> = self.again.keys().cloned().collect();
-            for batch in keys.chunks(BATCH) {
+            for batch in keys.chunks(self.batch()) {
                 self.turn(batch.len()).await;
                 for (key, different) in self.look(batch.to_vec()).await {
                     match different {
@@ -246,7 +253,7 @@ impl Run<'_> {
             .map(|(key, _)| key.clone())
             .collect();
         self.result.unsettled = (self.again.len() - keys.len()) as u64;
-        for batch in keys.chunks(BATCH) {
+        for batch in keys.chunks(self.batch()) {
             let (pairs, shown) = loop {
                 match self.evidence(batch).await {
                     Ok(evidence) => break evidence,

@@ -104,6 +104,18 @@ impl PostgresReader {
     }
 }
 
+/// Which keys have rows.
+pub(super) async fn present(conn: &mut Conn, keys: &[Key]) -> Result<Vec<bool>, PortError> {
+    let mut found = vec![false; keys.len()];
+    for group in grouped(conn, keys).await? {
+        let sql = statements::versions(&group.relation);
+        for (n, row) in group.ask(conn, &sql).await? {
+            found[n] = row.get(1).is_some();
+        }
+    }
+    Ok(found)
+}
+
 /// Keys by dataset, with what the catalog says of it now: a column may have come meanwhile.
 async fn grouped<'k>(conn: &mut Conn, keys: &'k [Key]) -> Result<Vec<Group<'k>>, PortError> {
     let mut datasets: BTreeMap<Dataset, Vec<Numbered<'k>>> = BTreeMap::new();

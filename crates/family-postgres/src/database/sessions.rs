@@ -32,7 +32,9 @@ pub(super) async fn reap(conn: &mut Conn) -> Result<usize, PortError> {
 /// Sessions that are not ours: where from, as whom, and what they call themselves.
 pub(super) async fn foreign(conn: &mut Conn) -> Result<Vec<String>, PortError> {
     let sql = format!(
-        "SELECT coalesce(host(client_addr), 'local'), coalesce(usename, '?'), application_name \
+        "SELECT coalesce(CASE WHEN family(client_addr) = 6 THEN '[' || host(client_addr) || ']' \
+           ELSE host(client_addr) END || ':' || client_port, 'local'), \
+         coalesce(usename, '?'), application_name \
          FROM pg_stat_activity WHERE {} ORDER BY 1, 2, 3",
         strangers(conn)
     );

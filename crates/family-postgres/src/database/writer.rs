@@ -12,6 +12,7 @@ use family::{Applied, PortError, Trouble, Writer};
 use model::{Image, Key, Record};
 
 use super::image::RowImage;
+use super::reader;
 use super::relation::Relation;
 use super::statements;
 use crate::conn::{Batch, Conn, Link, Outcome, Purpose};
@@ -143,16 +144,6 @@ impl Writer for PostgresWriter {
     }
 
     async fn exists(&mut self, keys: &[Key]) -> Result<Vec<bool>, PortError> {
-        let mut exist = Vec::with_capacity(keys.len());
-        for key in keys {
-            let (dataset, values) = key::decode(key);
-            let relation = Relation::load(&mut self.conn, &dataset).await?;
-            let arrays: Vec<_> =
-                values.iter().map(|v| statements::array(std::iter::once(*v))).collect();
-            let given: Vec<Option<&[u8]>> = arrays.iter().map(|a| Some(&a[..])).collect();
-            let rows = self.conn.query_with(&statements::versions(&relation), &given).await?;
-            exist.push(rows.first().is_some_and(|row| row.get(1).is_some()));
-        }
-        Ok(exist)
+        reader::present(&mut self.conn, keys).await
     }
 }

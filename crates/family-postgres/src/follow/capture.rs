@@ -269,7 +269,7 @@ pub(crate) async fn retained(shared: &Shared) -> Result<Option<Retained>, PortEr
     let mut conn = shared.connect(&shared.from, Work::Ask).await?;
     let sql = format!(
         "SELECT greatest(pg_catalog.pg_current_wal_lsn() - restart_lsn, 0)::bigint, \
-         CASE WHEN wal_status IN ('reserved', 'extended', 'unreserved') THEN \
+         CASE WHEN safe_wal_size IS NOT NULL AND wal_status <> 'lost' THEN \
            (greatest(pg_catalog.pg_current_wal_lsn() - restart_lsn, 0) + greatest(safe_wal_size, 0))::bigint END \
          FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
         literal(&shared.names.slot)

@@ -3,7 +3,7 @@
 use family::{Span, SpanEnd};
 use model::{Dataset, Frontier, Key, Side};
 
-use super::{BATCH, Run};
+use super::Run;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -66,7 +66,7 @@ impl Run<'_> {
             let filter = engine.filter.load();
             let wanted = |key: &&Key| filter.wants(engine.parts.family.as_ref(), key);
             let keys: Vec<_> = keys.iter().filter(wanted).cloned().collect();
-            for batch in keys.chunks(BATCH) {
+            for batch in keys.chunks(self.batch()) {
                 let batch = match side {
                     Side::Source => batch.to_vec(),
                     Side::Target => self.only_on_target(batch).await,
