@@ -41,6 +41,8 @@ pub(crate) struct Streams {
 #[derive(Default)]
 pub(crate) struct Direction {
     follow: OnceCell<Arc<dyn Follow>>,
+    /// Held while it is being captured: a worker and a flip may ask for that at once.
+    opening: tokio::sync::Mutex<()>,
     /// Ends the pump that runs.
     running: Mutex<Option<CancellationToken>>,
     /// Held by whoever applies to the other side: the pump per step, a repair per batch.
@@ -123,6 +125,8 @@ impl Engine {
     pub(crate) async fn stream_open(self: &Arc<Self>, side: Side) -> Result<(), EngineError> {
         self.until_ready().await;
         let follow = self.follow(side).await?;
+        let Some(direction) = self.direction(side) else { return Ok(()) };
+        let _alone = direction.opening.lock().await;
         // A slot waits for transactions that are open: the family bounds that itself.
         follow.capture().await?;
         // History goes one way only.
