@@ -143,6 +143,11 @@ impl Link {
         format!("{}:", self.tag.rsplit_once(':').map_or(self.tag.as_str(), |(front, _)| front))
     }
 
+    /// Front of the names of the connections of one boot of this migration.
+    pub(crate) fn boot_tag(&self, boot: &str) -> String {
+        format!("{}:", short_tag(&format!("exodus:{}:{boot}", self.run)))
+    }
+
     /// The migration's id.
     pub(crate) fn run(&self) -> &str {
         &self.run

@@ -9,23 +9,35 @@
 //! Layout: `gid` names a prepared transaction, `decision` is the table and what is said to it,
 //! `words` what servers are told and how their answers are heard, `coordinator` one transaction
 //! from the client's COMMIT to its end, `recovery` what somebody else left behind. Both machines
-//! are pure: `step(state, event) -> (state, actions)`.
+//! are pure: `step(state, event) -> (state, actions)`. `site` is how the servers are reached,
+//! `drive` and `recover` act on what the machines say, `doubt` counts what is prepared and makes
+//! room, `credential` tells beforehand who may finish whose transactions.
 //!
 //! Life of a row of `exodus.decision`: written by the transaction that decides (a commit) or by
 //! whoever fences (an abort), read by every recoverer, pruned when nothing of its name has been
 //! prepared anywhere for longer than any recoverer's pass lasts.
 
 pub mod coordinator;
+mod credential;
 pub mod decision;
+mod doubt;
+mod drive;
 mod gid;
+mod recover;
 pub mod recovery;
+mod site;
 #[cfg(test)]
 mod tests;
 mod words;
 
 use std::fmt;
 
+pub use credential::{Credential, credentials};
+pub use doubt::{Doubt, Gauge, InDoubt};
+pub use drive::{Ending, Hands, Servers, commit, drive};
 pub use gid::{GID_BYTES_MAX, Gid, Participants, WrongGid};
+pub use recover::{in_doubt, prune, recover, sweep};
+pub use site::{Heard, Leg, Session, Site, Sites};
 pub use words::{Said, heard, words};
 
 /// A database as one transaction sees it.
@@ -81,6 +93,10 @@ impl SqlState {
     pub const TAKEN: Self = Self(*b"23505");
     /// No prepared transaction of that name.
     pub const MISSING: Self = Self(*b"42704");
+    /// We may not.
+    pub const DENIED: Self = Self(*b"42501");
+    /// No room for one more prepared transaction.
+    pub const FULL: Self = Self(*b"53000");
     /// What a server says that says nothing.
     pub const INTERNAL: Self = Self(*b"XX000");
 

@@ -124,3 +124,22 @@ pub(super) fn fate(said: Said<'_>) -> Option<Fate> {
         _ => None,
     }
 }
+
+/// A transaction id as servers list it, as the 64 bit number it is part of. `next` is not in use
+/// yet; what is prepared is never further behind it than half of all 32 bit numbers.
+pub(super) fn widened(xid: u32, next: u64) -> u64 {
+    let behind = (next as u32).wrapping_sub(xid);
+    next.saturating_sub(u64::from(behind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::widened;
+
+    #[test]
+    fn ids_are_widened_across_the_end_of_an_epoch() {
+        assert_eq!(widened(740, 741), 740);
+        assert_eq!(widened(u32::MAX, (1 << 32) + 5), u64::from(u32::MAX));
+        assert_eq!(widened(3, (7 << 32) + 5), (7 << 32) + 3);
+    }
+}

@@ -144,6 +144,27 @@ impl Cluster {
         psql
     }
 
+    /// `kill -9` of the server and of every process of it, then a new start on the same port.
+    pub(crate) fn crash(&self) {
+        let mut running = self.server.lock().expect("the server");
+        let server = running.child.id();
+        // Who would start others must not, while we look who there is.
+        signal("-STOP", server);
+        let children = children(server);
+        running.child.kill().expect("killed");
+        running.child.wait().expect("it ends");
+        for child in children {
+            signal("-KILL", child);
+            while stat(child).is_some_and(|stat| !stat.starts_with('Z')) {
+                thread::yield_now();
+            }
+        }
+        if let Some(log) = running.log.take() {
+            let _ = log.join();
+        }
+        *running = launch(&self.bin, self.dir.path(), &self.settings, self.port).expect("restarts");
+    }
+
     /// Stops it at once and starts it again on the same port.
     pub(crate) fn restart(&self) {
         let mut running = self.server.lock().expect("the server");
@@ -238,6 +259,26 @@ fn stop(bin: &Path, home: &Path, running: &mut Running) {
     if let Some(log) = running.log.take() {
         let _ = log.join();
     }
+}
+
+/// Sends a signal to a process of ours, which may have ended already.
+fn signal(name: &str, process: u32) {
+    let _ = Command::new("kill").args([name, &process.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// Processes that this one has started.
+fn children(parent: u32) -> Vec<u32> {
+    let all = fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let parent_of = |process| stat(process)?.split_whitespace().nth(1)?.parse::<u32>().ok();
+    numbers.filter(|process| parent_of(*process) == Some(parent)).collect()
+}
+
+/// What the system says of a process: its state, its parent and more.
+fn stat(process: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name before it may contain anything, a closing bracket as well.
+    Some(stat.rsplit_once(')')?.1.trim_start().to_owned())
 }
 
 /// Starts the server and waits until it says that it is up; what it says instead otherwise.
