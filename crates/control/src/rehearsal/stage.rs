@@ -93,7 +93,12 @@ impl Stage {
         for place in &places {
             all_of(plugin.as_ref(), place, &scratch.setup).await?;
         }
-        follow(&engine, &family, &scratch).await?;
+        if let Err(why) = follow(&engine, &family, &scratch).await {
+            // Nobody else would end it.
+            let _ = engine.release().await;
+            engine.shutdown().await;
+            return Err(why);
+        }
 
         let mut config =
             InterlayConfig::new("rehearsal", std::net::SocketAddr::from(([127, 0, 0, 1], 0)));

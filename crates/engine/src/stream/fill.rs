@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Copies everything the filter wants, then builds what was left out.
 pub(crate) async fn fill_all(engine: &Arc<Engine>) -> Result<(), EngineError> {
     let side = engine.deciding();
+    // Captured and prepared first, whoever else asks for that: a chunk that came before would
+    // stand for rows that were there before us.
+    engine.stream_open(side).await?;
     let follow = engine.follow(side).await?;
     let inventory = engine.bounded(side, engine.database(side).inventory()).await?;
     let filter = engine.filter.load_full();

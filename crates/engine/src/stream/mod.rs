@@ -53,6 +53,8 @@ pub(crate) struct Direction {
 /// What is known of a direction.
 #[derive(Default)]
 struct Known {
+    /// The other side can hold what this one has.
+    prepared: bool,
     head: u64,
     /// Where the log stood at instants whose acknowledgements are not known to be applied.
     asked: VecDeque<(std::time::Instant, u64)>,
@@ -131,11 +133,26 @@ impl Engine {
         follow.capture().await?;
         // History goes one way only.
         if side == Side::Source && side == self.deciding() && !self.backfill.is_done() {
-            for done in follow.prepare().await? {
-                tracing::info!(%side, done, "prepared");
-            }
+            self.prepare(side, direction, follow.as_ref()).await?;
         }
         self.start_pump(side, follow);
+        Ok(())
+    }
+
+    /// Once in this process: it looks at much.
+    async fn prepare(
+        &self,
+        side: Side,
+        direction: &Direction,
+        follow: &dyn Follow,
+    ) -> Result<(), EngineError> {
+        if direction.known.lock().prepared {
+            return Ok(());
+        }
+        for done in follow.prepare().await? {
+            tracing::info!(%side, done, "prepared");
+        }
+        direction.known.lock().prepared = true;
         Ok(())
     }
 

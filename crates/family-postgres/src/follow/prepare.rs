@@ -14,6 +14,8 @@ use crate::conn::Conn;
 use crate::schema;
 use crate::sql::{literal, qualified};
 
+/// Front of the datasets of a rehearsal.
+const REHEARSAL: &str = "exodus_rehearsal.";
 /// Longest wait of [`complete`] for the stream to come past the last chunk.
 const PASS_WAIT: Duration = Duration::from_secs(60);
 
@@ -48,7 +50,12 @@ pub(crate) async fn prepare(shared: &Arc<Shared>) -> Result<Vec<String>, PortErr
     let mut to = shared.connect(&shared.to, Work::Ask).await?;
     silence(&mut to).await?;
     ours::adopt(shared).await?;
-    let mut said = schema::pre_data(&shared.from, &shared.to).await?;
+    // Of a migration of some tables the schema is the operator's: what else hangs together with
+    // them is not known here.
+    let mut said = match shared.only() {
+        Some(_) => Vec::new(),
+        None => schema::pre_data(&shared.from, &shared.to).await?,
+    };
     let tables: Vec<Arc<Table>> = shared.desk.look(|book| book.tables().cloned().collect());
     let there = table::load(&mut to, None).await?;
     for table in &tables {
@@ -123,7 +130,10 @@ pub(crate) async fn complete(shared: &Arc<Shared>) -> Result<Vec<String>, PortEr
         let message = "the stream has not come past the last chunk yet".to_owned();
         return Err(PortError::new(Trouble::Unreachable, code::BEHIND, message));
     }
-    let mut done = schema::post_data(&shared.from, &shared.to).await?;
+    let mut done = match shared.only() {
+        Some(_) => Vec::new(),
+        None => schema::post_data(&shared.from, &shared.to).await?,
+    };
     let mut to = shared.connect(&shared.to, Work::Ask).await?;
     let tables: Vec<Arc<Table>> = shared.desk.look(|book| book.tables().cloned().collect());
     to.set_patience(None);
@@ -137,6 +147,11 @@ pub(crate) async fn complete(shared: &Arc<Shared>) -> Result<Vec<String>, PortEr
 
 /// Brings the other side's sequences to where this one's are. None ever goes back.
 pub(crate) async fn carry(shared: &Arc<Shared>) -> Result<(), PortError> {
+    if shared.only().is_some_and(|only| only.iter().all(|one| one.as_str().starts_with(REHEARSAL)))
+    {
+        // No sequence belongs to it, and those of others are none of its business.
+        return Ok(());
+    }
     let mut from = shared.connect(&shared.from, Work::Ask).await?;
     let mut to = shared.connect(&shared.to, Work::Ask).await?;
     for said in schema::sequences(&mut from, &mut to).await? {
