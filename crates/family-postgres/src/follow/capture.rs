@@ -266,7 +266,8 @@ async fn blocked(conn: &mut Conn) -> Result<PortError, PortError> {
 
 /// How much log is kept for us; `None` when nothing is captured.
 pub(crate) async fn retained(shared: &Shared) -> Result<Option<Retained>, PortError> {
-    let mut conn = shared.connect(&shared.from, Work::Ask).await?;
+    let mut asking = shared.asking.lock().await;
+    let mut conn = shared.asker(&mut asking).await?;
     let sql = format!(
         "SELECT greatest(pg_catalog.pg_current_wal_lsn() - restart_lsn, 0)::bigint, \
          CASE WHEN safe_wal_size IS NOT NULL AND wal_status <> 'lost' THEN \
@@ -275,7 +276,7 @@ pub(crate) async fn retained(shared: &Shared) -> Result<Option<Retained>, PortEr
         literal(&shared.names.slot)
     );
     let rows = conn.query(&sql).await?;
-    conn.close().await;
+    *asking = Some(conn);
     if let Some(row) = rows.first() {
         let number = |column| Ok::<_, PortError>(row.opt(column)?.and_then(|n| n.parse().ok()));
         return Ok(Some(Retained { bytes: number(0)?.unwrap_or(0), limit: number(1)? }));

@@ -61,10 +61,7 @@ impl Follow for Direction {
     async fn head(&self) -> Result<Offset, PortError> {
         let shared = &self.shared;
         let mut asking = shared.asking.lock().await;
-        let mut conn = match asking.take().filter(|conn| !conn.is_spent()) {
-            Some(conn) => conn,
-            None => shared.connect(&shared.from, Work::Ask).await?,
-        };
+        let mut conn = shared.asker(&mut asking).await?;
         let head = insert_lsn(&mut conn).await?;
         *asking = Some(conn);
         shared.want(head);

@@ -8,14 +8,18 @@
 //! Layout, from the stream to the other side: `assemble` makes transactions of messages
 //! (`relation`, `change`), `judge` says which changes are not there yet (`desk`, `shelf`,
 //! `snapshot`, `order`), `target` says them as SQL, `applier` in pipelines, `runs` by COPY and
-//! `careful` one by one; `stream` and `apply` are the loop around them. `fill` copies chunks and `split` cuts tables (`table`,
+//! `careful` one by one; `stream` and `apply` are the loop around them. `fill` copies chunks and
+//! `split` cuts tables (`table`,
 //! `keytext`); `capture`, `prepare`, `ours` make and check what has to be there; `direction` is
 //! the port.
 //!
 //! Known limits: a transaction is read only after its commit (no in-progress streaming), and
 //! applied by one session (no parallel apply). A table without a key is copied as one chunk, and
-//! the stream waits for it. Followed servers are version 14 or later: older ones do not tell the
-//! messages by which our own transactions are known.
+//! the stream waits for it; without the option `identity_full` its updates and deletes are not
+//! followed at all. DDL is not carried: a new column is refused when the first row with it comes,
+//! a new table is not published. A deferrable unique constraint is not checked for what is
+//! applied. Followed servers are version 14 or later: older ones do not tell the messages by which
+//! our own transactions are known.
 
 mod applier;
 mod apply;

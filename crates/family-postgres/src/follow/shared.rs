@@ -125,6 +125,14 @@ impl Shared {
         Ok(conn)
     }
 
+    /// The connection for small questions; whoever takes it puts it back.
+    pub(crate) async fn asker(&self, idle: &mut Option<Conn>) -> Result<Conn, PortError> {
+        match idle.take().filter(|conn| !conn.is_spent()) {
+            Some(conn) => Ok(conn),
+            None => self.connect(&self.from, Work::Ask).await,
+        }
+    }
+
     /// A table that moves, by the engine's name for it.
     pub(crate) fn table(&self, dataset: &Dataset) -> Result<Arc<Table>, PortError> {
         let found = self.desk.look(|book| {
