@@ -176,6 +176,15 @@ fn what_may_be_ahead_may_and_what_is_ignored_is_not_seen() {
     };
     let report = compare(&left, &right, &options).unwrap();
     assert!(report.equal(), "{report}");
+    conn.batch("DELETE FROM shop.orders; REFRESH MATERIALIZED VIEW shop.order_counts").unwrap();
+    let seen = |options: &Options| {
+        let report = compare(&left, &right, options).unwrap();
+        report.differences.iter().any(|d| d.place == "shop.order_counts")
+    };
+    assert!(seen(&options) && !seen(&Options { materialized: false, ..options.clone() }));
+    conn.batch("REFRESH MATERIALIZED VIEW shop.order_counts WITH NO DATA").unwrap();
+    let report = compare(&left, &right, &options).unwrap();
+    assert!(report.to_string().contains("unpopulated"), "{report}");
     let behind = compare(&right, &left, &options).unwrap();
     assert_eq!(behind.counts.get(&Class::Sequence), Some(&2), "{behind}");
     assert!(!compare(&left, &right, &Options::default()).unwrap().equal());

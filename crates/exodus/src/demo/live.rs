@@ -23,8 +23,12 @@ pub(super) fn play<S: Scene>(scene: &S, options: &Common) -> Result<()> {
         scene.home().door.token()
     ));
     let mut guide = Guide::new(scene.home().door.clone());
-    for step in ["tap", "analyze", "compare", "seeding", "reads"] {
+    for step in ["tap", "analyze", "compare", "seeding", "verifying", "reads"] {
         guide.reach(step)?;
+        if step == "verifying" {
+            scene.by_hand()?;
+            continue;
+        }
         if step == "analyze" {
             redirect(scene)?;
         }

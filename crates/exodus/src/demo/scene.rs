@@ -82,6 +82,8 @@ pub(super) trait Scene {
     fn equal(&self, authority: Side) -> Result<Equal>;
     /// Whether both sides are compared after a cutover too, and not only after the rollback.
     fn compares_after_cutover(&self) -> bool;
+    /// What the preflight leaves to the operator, once everything is copied.
+    fn by_hand(&self) -> Result<()>;
     /// Stops the load; what it was told, how many writes those are, and its numbers.
     fn stop_load(&mut self) -> Result<(Self::Ledger, u64, Stats)>;
     /// Judges the ledger against one side.

@@ -40,6 +40,7 @@ pub(super) fn play<S: Scene>(scene: &mut S, options: &Common) -> Result<bool> {
     let began = Instant::now();
     guide.reach("verifying")?;
     page.fact("copied and in step in", say::ms(began.elapsed()));
+    scene.by_hand()?;
     harm::kill_target(scene, options)?;
     guide.reach("reads")?;
     let corrupted = harm::corrupt(scene, options)?;

@@ -214,6 +214,10 @@ impl Scene for Stage {
         false
     }
 
+    fn by_hand(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn stop_load(&mut self) -> Result<(Ledger, u64, Stats)> {
         let load = self.load.take().context("the load has already been stopped")?;
         let (ledger, stats) = load.stop();

@@ -28,6 +28,9 @@ pub struct Options {
     pub ignore_schemas: Vec<String>,
     /// Where the right's sequences have to stand.
     pub sequences: SequenceRule,
+    /// Whether what materialized views show counts; that they are there and filled always does.
+    /// Each server fills its own, when it is told to.
+    pub materialized: bool,
     /// Whether roles, their attributes, verifiers and memberships count.
     pub roles: bool,
     /// At most this many differences are kept; all that are met are counted.
@@ -39,6 +42,7 @@ impl Default for Options {
         Self {
             ignore_schemas: Vec::new(),
             sequences: SequenceRule::Equal,
+            materialized: true,
             roles: false,
             differences_max: 200,
         }

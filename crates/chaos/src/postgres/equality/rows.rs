@@ -82,7 +82,8 @@ pub(super) fn compare(
     report: &mut Report,
 ) -> Result<(), Fault> {
     let theirs = options.theirs();
-    let (left, right) = pair.both(|conn| relations(conn, &theirs))?;
+    let kinds = if options.materialized { "'r', 'v', 'm'" } else { "'r', 'v'" };
+    let (left, right) = pair.both(|conn| relations(conn, &theirs, kinds))?;
     for (name, relation) in &left {
         // What is not there, or has other columns, is told among the facts.
         let Some(other) = right.get(name) else { continue };
@@ -188,8 +189,13 @@ fn columns(pair: &mut Pair, relation: &Relation, key: &str) -> Result<String, Fa
     Ok(differing.join("; "))
 }
 
-/// Every relation with rows: tables, leaves of partitions, views, materialized views.
-fn relations(conn: &mut Conn, theirs: &str) -> Result<BTreeMap<String, Relation>, Fault> {
+/// Every relation of these kinds with rows, leaves of partitions one by one. One that was never
+/// filled cannot be read; that it is not is told among the facts.
+fn relations(
+    conn: &mut Conn,
+    theirs: &str,
+    kinds: &str,
+) -> Result<BTreeMap<String, Relation>, Fault> {
     let sql = format!(
         "SELECT format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p'), \
          ARRAY(SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid \
@@ -203,7 +209,7 @@ fn relations(conn: &mut Conn, theirs: &str) -> Result<BTreeMap<String, Relation>
            FROM pg_index i JOIN pg_attribute a \
              ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]) \
            WHERE i.indrelid = c.oid AND i.indisprimary) AS k ON true \
-         WHERE {theirs} AND c.relkind IN ('r', 'v', 'm')"
+         WHERE {theirs} AND c.relkind IN ({kinds}) AND c.relispopulated"
     );
     let mut found = BTreeMap::new();
     for row in conn.query_once(&sql, &[])? {
