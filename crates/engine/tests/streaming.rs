@@ -167,6 +167,19 @@ async fn a_verify_finds_a_difference_at_rest_and_none_in_motion() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_copied_before_the_other_side_is_prepared() {
+    let rig = Rig::streaming(quick());
+    for n in 0..NAMES {
+        rig.source.put(&key(&format!("k{n:03}")), value("history"));
+    }
+    rig.engine.start().await.unwrap();
+    // Nobody has opened the feed: the copy itself has to see to it.
+    rig.engine.start_backfill(engine::Filter::default()).unwrap();
+    rig.until_in_step().await;
+    rig.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_barrier_that_freezes_turns_the_directions_around() {
     let rig = Rig::streaming(quick());
     rig.start().await;

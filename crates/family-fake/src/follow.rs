@@ -108,6 +108,10 @@ impl Follow for FakeFollow {
 
     async fn fill(&self, part: &FillPart, from: Option<&Frontier>) -> Result<Filled, PortError> {
         self.call().await?;
+        if !self.to.lock().kept.chunks.contains_key(&self.name) {
+            let message = "the other side was not prepared";
+            return Err(PortError::new(Trouble::Rejected, "FAKE-005", message));
+        }
         let prefix = format!("{}/", part.dataset);
         let after = from.map(|f| f.0.to_vec());
         let (rows, seen) = {
