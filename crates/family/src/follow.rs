@@ -87,8 +87,8 @@ pub trait Follow: Send + Sync + 'static {
     /// direction's transactions count, and what lies before is not to be applied. Durable on the
     /// other side when it returns.
     async fn begin(&self) -> Result<Offset, PortError>;
-    /// Called while no side is being written to: makes equal on the other side what no log
-    /// carries (sequences). Nothing on the other side ever decreases by it.
+    /// Makes equal on the other side what no log carries (sequences); exact when called while no
+    /// side is being written to. Nothing on the other side ever decreases by it.
     async fn carry(&self) -> Result<(), PortError>;
     /// How much of its log the followed side keeps for us; `None` when nothing is captured.
     async fn retained(&self) -> Result<Option<Retained>, PortError>;

@@ -6,10 +6,12 @@
 //! looked up under one lock, so that a switch of authority is never seen late.
 //!
 //! Layout: `pump` keeps a direction's stream open and takes its events, `heads` asks where logs
-//! stand and says what that settles, `fill` copies history, `barrier` drains and turns around,
-//! `say` is what is told of it, `pairs` compares and repairs.
+//! stand and says what that settles, `fill` copies history, `carry` brings over what no log
+//! carries, `barrier` drains and turns around, `say` is what is told of it, `pairs` compares and
+//! repairs.
 
 mod barrier;
+mod carry;
 mod fill;
 mod heads;
 mod pairs;
@@ -190,7 +192,7 @@ pub(crate) async fn run(engine: Arc<Engine>) {
             }
         }
     }
-    heads::run(engine).await;
+    tokio::join!(heads::run(Arc::clone(&engine)), carry::run(engine));
 }
 
 async fn resume(engine: &Arc<Engine>, side: Side) -> Result<(), EngineError> {

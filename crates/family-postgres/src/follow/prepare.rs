@@ -155,7 +155,7 @@ pub(crate) async fn carry(shared: &Arc<Shared>) -> Result<(), PortError> {
     let mut from = shared.connect(&shared.from, Work::Ask).await?;
     let mut to = shared.connect(&shared.to, Work::Ask).await?;
     for said in schema::sequences(&mut from, &mut to).await? {
-        tracing::info!(said, "sequences");
+        tracing::debug!(said, "sequences");
     }
     from.close().await;
     to.close().await;
