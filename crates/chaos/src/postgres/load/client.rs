@@ -188,11 +188,13 @@ impl Client {
             Ok(value) => return Judged::Done(value),
             Err(fault) => fault,
         };
-        if ends(&fault) {
+        let meaning = meaning(&fault, phase);
+        // Where nobody knows what was done, nobody knows what the session was told either.
+        if ends(&fault) || meaning == Meaning::Unknown {
             self.conn = None;
         }
         let board = &self.shared.board;
-        match meaning(&fault, phase) {
+        match meaning {
             Meaning::Again => {
                 board.count(|s| s.conflicts += 1);
                 Judged::Again
