@@ -78,3 +78,18 @@ CREATE FOREIGN DATA WRAPPER far;
 CREATE SERVER away FOREIGN DATA WRAPPER far;
 CREATE FOREIGN TABLE shop.remote (k int) SERVER away;
 CREATE FUNCTION shop.sends() RETURNS void LANGUAGE sql AS 'INSERT INTO shop.remote VALUES (1)';
+-- Rows, or functions in views and policies would never be called.
+INSERT INTO shop.plain VALUES (1, 'a'), (2, 'b'), (3, 'a,b');
+INSERT INTO shop.accounts VALUES (1, 'a', 10), (2, 'b', 0), (3, 'c', 5);
+INSERT INTO shop.orders (account, note) VALUES (1, 'x'), (1, NULL), (2, 'y');
+INSERT INTO shop.lines SELECT id, 1, 'sku' FROM shop.orders;
+INSERT INTO shop.keyless VALUES ('x');
+INSERT INTO shop.serials (v) VALUES ('x'), ('y');
+INSERT INTO shop.scratch VALUES (1);
+INSERT INTO shop.parted VALUES (1, 'low'), (101, 'high');
+INSERT INTO shop.audited VALUES (1);
+INSERT INTO shop.stamped VALUES (1);
+INSERT INTO shop.guarded VALUES (1, current_user);
+INSERT INTO shop.trapped VALUES (1);
+INSERT INTO other.twin VALUES (1);
+REFRESH MATERIALIZED VIEW shop.kept;
